@@ -1,0 +1,29 @@
+"""Sentences for people, in both languages, side by side where they are written."""
+
+from typing import Literal
+
+import msgspec
+
+Language = Literal["en", "zh"]
+
+
+class Text(msgspec.Struct, frozen=True):
+    """One sentence in English and in Chinese. Neither is a translation that may lag behind the other."""
+
+    en: str
+    zh: str
+
+    def say(self, language: Language) -> str:
+        """The sentence in `language`."""
+        return self.zh if language == "zh" else self.en
+
+    def __str__(self) -> str:
+        return self.en
+
+
+def shortened(value: object, limit: int = 60) -> str:
+    """`value` as it may be shown inside a message: quoted, printable, at most about `limit` characters."""
+    text = value if isinstance(value, str) else repr(value)
+    cut = text[:limit]
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
+    return f'"{printable}{"…" if len(text) > limit else ""}"' if isinstance(value, str) else printable
