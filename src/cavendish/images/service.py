@@ -1,0 +1,41 @@
+"""Looks at and converts images in a few threads of its own, so that the event loop never waits for pixels."""
+
+import asyncio
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, TypeVar
+
+from cavendish.images import probe, transcode
+from cavendish.ports import ImageInfo
+
+_T = TypeVar("_T")
+
+
+class PillowImages:
+    """`ports.Images` with Pillow, which lets go of the interpreter lock while it decodes and encodes.
+
+    `threads`: how many images are worked on at once. Each may need 200 MB and more for its pixels (see `limits`), so
+    this is what bounds memory; further ones wait as encoded bytes.
+    """
+
+    def __init__(self, threads: int = 2) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="images")
+        # What Pillow has to say about odd images goes to their sender as BadImage or is of no interest; on stderr it
+        # helps nobody. Once for the process, because warnings.catch_warnings is not safe in threads.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+    async def probe(self, data: bytes) -> ImageInfo:
+        """What `data` is: a whole PNG, JPEG or WebP still image, at most 30 MB and 50 megapixels. Raises BadImage."""
+        return await self._run(lambda: probe.probe(data))
+
+    async def deliverable(self, data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
+        """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage."""
+        return await self._run(lambda: transcode.deliverable(data, output_format))
+
+    def close(self) -> None:
+        """Take no more work, and let go of the threads when what they do now is done."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
