@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,10 @@ from cavendish.store.cluster import PORT, ROLE, Home, Way
 _POLL_SECONDS = 0.01
 _LEAVE_SECONDS = 60.0
 _ADDRESS_LIMIT_BYTES = 103  # of a socket's path: macOS allows 103, Linux 107
+
+# The protocol's StartupMessage, version 3.0. The answer begins with R (prove who you are) or E (go away).
+_WORDS = f"user\0{ROLE}\0database\0{ROLE}\0\0".encode()
+_HELLO = struct.pack("!II", 8 + len(_WORDS), 3 << 16) + _WORDS
 
 
 class EmbeddedServer:
@@ -149,12 +154,13 @@ class EmbeddedServer:
             if not lock.exclusive():
                 return None
             lock.shared()
+            pid, _ = self._pid_file()
+            if pid is not None and self._may_be_postmaster(pid):
+                return None  # in its last moment, or started by hand: it does not hold our lock
             programs = cluster.find_programs(self._home, ways)
             if not self._home.cluster.exists():
                 cluster.create(self._home, programs, lock.descriptor, deadline)
-            pid, _ = self._pid_file()
-            unrelated = pid if pid is not None and not self._may_be_postmaster(pid) else None
-            child = cluster.launch(self._home, programs, lock.descriptor, unrelated)
+            child = cluster.launch(self._home, programs, lock.descriptor, unrelated_pid=pid)
             # Somebody must wait for a child, or its zombie keeps the pid; it may well outlive this handle.
             threading.Thread(target=child.wait, name="embedded-postgresql-reaper", daemon=True).start()
             return child
@@ -162,16 +168,20 @@ class EmbeddedServer:
             lock.close()
 
     def _answers(self) -> bool:
-        """Whether the server takes connections now."""
+        """Whether the server takes connections now: it says so, and asks for a password when one is begun.
+
+        A socket that merely connects proves little: one that was just told to stop, or killed, still does.
+        """
         if self._pid_file()[1] != "ready":
             return False
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(1.0)
             try:
                 client.connect(f"{self._socket_folder}/.s.PGSQL.{PORT}")
+                client.sendall(_HELLO)
+                return client.recv(1) == b"R"
             except OSError:
                 return False
-        return True
 
     def _pid_file(self) -> tuple[int | None, str]:
         """The postmaster's pid and its status ("starting", "ready", "stopping"), as it wrote them."""
