@@ -83,6 +83,8 @@ doors = {
     "cluster": lambda: os.listdir(folder + "/cluster"),
     "password": lambda: open(folder + "/password").close(),
     "socket": connect,
+    "memory": lambda: open("/proc/" + sys.argv[3] + "/mem", "rb").close(),
+    "working folder": lambda: os.listdir("/proc/" + sys.argv[3] + "/cwd"),
     "signal": lambda: os.kill(int(sys.argv[3]), 0),
 }
 for name, door in doors.items():
