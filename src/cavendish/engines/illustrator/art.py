@@ -1,0 +1,130 @@
+"""Subject drawings: hand-made SVG files whose colours are roles, cut into poses, painted for one place in a scene.
+
+A file says on its root, or on each top-level `<g data-pose="…">`, where its picture lies (`data-box="x y w h"`, by
+default the viewBox), at which y it stands (`data-ground`, by default the box's lower edge) and where other things
+may be joined (`data-anchors="top:120,40 hand:60,90"`).
+Colours are `#rrggbb`, which the scene's light changes, or `role:NAME` / `role:NAME/TONE`, which the subject's
+colours fill in first. Roles that begin with `lit` shine by themselves: no light or haze changes them.
+"""
+
+import functools
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from importlib.resources import files
+
+import msgspec
+
+from cavendish.engines.illustrator.palette import Light, tone
+
+_SVG = "{http://www.w3.org/2000/svg}"
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}\b|role:([a-z0-9]+)(?:/([a-z]+))?")
+_IDS = re.compile(r'(\bid="|url\(#|href="#)')
+DEFAULT_POSE = "default"
+
+
+class Pose(msgspec.Struct, frozen=True):
+    """One drawing of a subject, in its own units."""
+
+    body: str
+    x: float
+    y: float
+    width: float
+    height: float
+    ground: float
+    anchors: dict[str, tuple[float, float]]
+
+    @property
+    def tall(self) -> float:
+        """From the top of the picture to where it stands."""
+        return self.ground - self.y
+
+
+class Drawing(msgspec.Struct, frozen=True):
+    """A subject's file: its poses by name (the first is the usual one) and the definitions they share."""
+
+    poses: dict[str, Pose]
+    defs: str
+
+    def pose(self, name: str | None) -> Pose:
+        """The pose `name`, or the usual one."""
+        return self.poses.get(name or "") or next(iter(self.poses.values()))
+
+
+@functools.cache
+def drawing(svg: str) -> Drawing:
+    """The drawing in `art/subjects/<svg>.svg`, parsed once per process."""
+    source = (files(__package__) / "art" / "subjects" / f"{svg}.svg").read_text("utf-8")
+    root = ET.fromstring(source)  # noqa: S314 - our own file, shipped with the package
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(_SVG)
+    poses = {
+        group.attrib["data-pose"]: _pose(group, root, ET.tostring(group, "unicode"))
+        for group in root.iterfind("g")
+        if "data-pose" in group.attrib
+    }
+    if not poses:
+        body = "".join(ET.tostring(child, "unicode") for child in root if child.tag != "defs")
+        poses = {DEFAULT_POSE: _pose(root, root, body)}
+    return Drawing(poses, "".join(ET.tostring(child, "unicode") for child in root.iterfind("defs")))
+
+
+def _pose(element: ET.Element, root: ET.Element, body: str) -> Pose:
+    box = element.get("data-box") or root.attrib["viewBox"]
+    x, y, width, height = (float(part) for part in box.split())
+    ground = float(element.get("data-ground") or root.get("data-ground") or y + height)
+    anchors: dict[str, tuple[float, float]] = {}
+    for part in (element.get("data-anchors") or root.get("data-anchors") or "").split():
+        name, _, point = part.partition(":")
+        left, _, top = point.partition(",")
+        anchors[name] = (float(left), float(top))
+    return Pose(re.sub(r"\s*\n\s*", "", body), x, y, width, height, ground, anchors)
+
+
+def painted(markup: str, colors: Mapping[str, str], light: Light, depth: float = 0.0) -> str:
+    """`markup` with every role and colour replaced by what it looks like in `light` at `depth` (0 near, 1 far)."""
+
+    def one(found: re.Match[str]) -> str:
+        role, shade = found[1], found[2]
+        if role is None:
+            return light.on(found[0], depth)
+        color = colors.get(role, "#b0a8a0")
+        toned = tone(color, shade) if shade else color
+        return toned if role.startswith("lit") else light.on(toned, depth)
+
+    return _COLOR.sub(one, markup)
+
+
+def placed(svg: str, pose: Pose, colors: Mapping[str, str], spot: "Spot", light: Light, prefix: str) -> str:
+    """One instance of a drawing as a `<g>`: standing at `spot`, in `light`, with ids that begin with `prefix`."""
+    scale = spot.height / pose.tall
+    middle = pose.x + pose.width / 2
+    mirror = -scale if spot.mirrored else scale
+    turn = f" rotate({spot.turn:.2f})" if spot.turn else ""
+    inner = _IDS.sub(rf"\g<1>{prefix}-", drawing(svg).defs + pose.body)
+    return (
+        f'<g transform="translate({spot.x:.2f} {spot.y:.2f}){turn} scale({mirror:.5f} {scale:.5f}) '
+        f'translate({-middle:.2f} {-pose.ground:.2f})">{painted(inner, colors, light, spot.depth)}</g>'
+    )
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """Where a subject stands: the middle of its foot, its height, how far away (0-1), and which way it looks."""
+
+    x: float
+    y: float
+    height: float
+    depth: float = 0.0
+    mirrored: bool = False
+    turn: float = 0.0
+
+    def anchor(self, pose: Pose, name: str) -> tuple[float, float]:
+        """Where the pose's anchor is in the scene; the middle of its upper edge when it has none of that name."""
+        scale = self.height / pose.tall
+        left, top = pose.anchors.get(name) or (pose.x + pose.width / 2, pose.y + pose.tall * 0.06)
+        side = (left - pose.x - pose.width / 2) * scale
+        return self.x + (-side if self.mirrored else side), self.y + (top - pose.ground) * scale
+
+    def width(self, pose: Pose) -> float:
+        """How wide the pose is here."""
+        return pose.width * self.height / pose.tall

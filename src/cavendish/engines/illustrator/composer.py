@@ -1,0 +1,149 @@
+"""Scene to picture: which place, which light, who stands where, all as a few SVG plates."""
+
+import msgspec
+
+from cavendish.engines.illustrator.arrange import SKY_PAINTED, Placed, arrange
+from cavendish.engines.illustrator.art import placed
+from cavendish.engines.illustrator.chance import Chance
+from cavendish.engines.illustrator.grounds import paint_land, paint_shore, paint_street, paint_water, shadow
+from cavendish.engines.illustrator.interiors import (
+    paint_room, paint_space, paint_studio, paint_table, paint_underwater, paint_window,
+)  # fmt: skip
+from cavendish.engines.illustrator.palette import mix
+from cavendish.engines.illustrator.scene import Scene
+from cavendish.engines.illustrator.scenery import LEAF_COLORS, Stage, stage_for
+from cavendish.engines.illustrator.sky import paint_falling, paint_lightning
+from cavendish.engines.illustrator.vocabulary import vocabulary
+
+
+class Plate(msgspec.Struct, frozen=True):
+    """One layer of the picture as the inside of an SVG; `share` of the final pixels is enough for it."""
+
+    svg: str
+    share: float = 1.0
+    blur: float = 0.0
+    """Softness as a share of the picture's shorter side."""
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """Plates from back to front in units of `width` x `height`, and how the whole is finished."""
+
+    plates: tuple[Plate, ...]
+    width: float
+    height: float
+    style: str | None = None
+    vignette: float = 0.35
+    glow: str | None = None
+    text: bool = False
+
+
+_PAINTERS = {
+    "land": paint_land, "shore": paint_shore, "water": paint_water, "street": paint_street, "room": paint_room,
+    "table": paint_table, "window": paint_window, "underwater": paint_underwater, "space": paint_space,
+    "stage": paint_studio,
+}  # fmt: skip
+
+
+def compose(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
+    """The picture of a scene that names something, for the shape of `pixels` (width, height)."""
+    unit = min(pixels) / 1000
+    width, height = pixels[0] / unit, pixels[1] / unit
+    place = choose_place(scene)
+    scene = _timed(scene)
+    stage = stage_for(scene, place, lots, width, height)
+    _PAINTERS[stage.ground.painter](stage)
+    if scene.weather == "storm" and place not in {"window", "room", "table", "underwater", "space", "stage"}:
+        paint_lightning(stage)
+    subjects = arrange(stage)
+    drawn = "".join(_drawn(stage, one) for one in subjects)
+    if stage.falls and place not in {"window", "room", "table", "underwater", "space", "stage"}:
+        stage.front.append(paint_falling(stage))
+    soft = 0.012 if scene.shallow or scene.composition == "closeup" else 0.0
+    if place == "window":
+        soft = max(soft, 0.0045)
+    return Picture(
+        plates=(
+            Plate("".join(stage.back), 0.5, max(soft, 0.0016)),
+            *(
+                (Plate("".join(stage.middle), 0.5, soft * 0.6), Plate(drawn + "".join(stage.front)))
+                if soft > 0.01 and place != "window"
+                else (Plate("".join(stage.middle) + drawn + "".join(stage.front)),)
+            ),
+        ),
+        width=width,
+        height=height,
+        style=scene.style,
+        glow=stage.sky.light,
+    )
+
+
+def choose_place(scene: Scene) -> str:
+    """The named place, or the one where the named subjects are at home."""
+    rows = vocabulary().subjects
+    kinds = [rows[actor.id].kind for actor in scene.actors if actor.id not in SKY_PAINTED]
+    if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"}:
+        return "underwater"
+    if scene.place:
+        return scene.place
+    if any(actor.id == "window" for actor in scene.actors):
+        return "window"
+    for actor in scene.actors:
+        home = rows[actor.id].place
+        if home:
+            return home
+    if "water" in kinds:
+        return "sea"
+    if "furniture" in kinds:
+        return "room"
+    if kinds and all(kind == "small" for kind in kinds):
+        return "table"
+    return "meadow"
+
+
+def _timed(scene: Scene) -> Scene:
+    """The scene with the time that its subjects imply when none is said: the moon brings the night."""
+    if scene.time:
+        return scene
+    for actor in scene.actors:
+        time = vocabulary().subjects[actor.id].time
+        if time:
+            return msgspec.structs.replace(scene, time=time)
+    return scene
+
+
+def colors_of(one: Placed, scene: Scene) -> dict[str, str]:
+    """The subject's own colours with the prompt's colour and season over them."""
+    colors = dict(one.row.colors)
+    if one.actor.color:
+        value = str(vocabulary().value("colors", one.actor.color))
+        for number, role in enumerate(one.row.paint or tuple(colors)[:1]):
+            colors[role] = value if number == 0 else mix(value, colors[role], 0.25)
+    elif one.actor.id == "tree" and scene.season in LEAF_COLORS:
+        colors["leaf"] = LEAF_COLORS[scene.season][0]
+    return colors
+
+
+def _drawn(stage: Stage, one: Placed) -> str:
+    spot = one.spot
+    body = placed(one.svg, one.pose, colors_of(one, stage.scene), spot, stage.light, stage.mark())
+    if one.grounded:
+        return shadow(stage, spot.x, spot.y - 2, spot.width(one.pose) * 0.8, spot.depth) + body
+    if one.row.kind == "water":
+        return body + _waterline(stage, one)
+    return body
+
+
+def _waterline(stage: Stage, one: Placed) -> str:
+    """Ripples and a soft reflection where something floats."""
+    spot, wide = one.spot, one.spot.width(one.pose)
+    near = mix(stage.lit(stage.ground.near, 0.2), "#ffffff", 0.45)
+    dark = stage.lit(stage.ground.near)
+    defs, paint = stage.gradient((0, dark, 0.75), (1, dark, 0), radial=True)
+    waves = "".join(
+        f"M{spot.x - wide * reach:.0f} {spot.y + drop:.0f}q{wide * reach / 2:.0f} {-7} {wide * reach:.0f} 0t{wide * reach:.0f} 0"
+        for reach, drop in ((0.52, -6), (0.6, 8), (0.42, 24), (0.3, 42))
+    )
+    return (
+        f'{defs}<ellipse cx="{spot.x:.0f}" cy="{spot.y + 8:.0f}" rx="{wide * 0.6:.0f}" ry="{wide * 0.1:.0f}" fill="{paint}"/>'
+        f'<path d="{waves}" fill="none" stroke="{near}" stroke-width="4" stroke-linecap="round" opacity="0.7"/>'
+    )

@@ -1,0 +1,97 @@
+"""The engine that needs no key and no network: it reads the prompt and draws it, in processes of its own."""
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from cavendish.domain.errors import EngineError
+from cavendish.domain.text import Text
+from cavendish.engines.illustrator.picture import draw
+from cavendish.ports import EngineImage, ImageRequest
+
+_TASKS_PER_PROCESS = 64
+"""A process ends after so many pictures, so that the memory of a 4k burst goes back to the machine."""
+
+
+class Illustrator:
+    """Procedural vector drawings of what the prompt says. Not a neural model."""
+
+    def __init__(self, *, processes: int) -> None:
+        """`processes` (>= 1): how many pictures may be drawn at the same time, each on one core."""
+        self._processes = max(1, processes)
+        self._slots = asyncio.Semaphore(self._processes)
+        self._pool: ProcessPoolExecutor | None = None
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The word of CAVENDISH_ENGINE."""
+        return "illustrator"
+
+    async def generate(self, request: ImageRequest, started: Callable[[], None]) -> EngineImage:
+        """Draw `request`; `started` is called when a process is free for it.
+
+        Raises EngineError: `bad_input_image` for bytes that cannot be decoded, `engine_error` when a process died.
+        """
+        await self._slots.acquire()
+        try:
+            pool = self._running_pool()
+            started()
+            job = pool.submit(draw, request)
+        except BrokenProcessPool as broken:
+            self._slots.release()
+            raise self._broken() from broken
+        except BaseException:
+            self._slots.release()
+            raise
+        # The slot is given back when the process is free again, also when the caller has gone away before.
+        loop = asyncio.get_running_loop()
+        drawn = asyncio.wrap_future(job)
+        drawn.add_done_callback(lambda _: None)
+        job.add_done_callback(lambda _: _call(loop, self._slots.release))
+        try:
+            outcome = await asyncio.shield(drawn)
+        except BrokenProcessPool as broken:
+            raise self._broken(pool) from broken
+        if isinstance(outcome, Text):
+            raise EngineError("bad_input_image", outcome)
+        return outcome
+
+    async def aclose(self) -> None:
+        """End the processes; pictures that nobody waits for any more are dropped."""
+        self._closed = True
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+
+    def _running_pool(self) -> ProcessPoolExecutor:
+        if self._closed:
+            raise EngineError(
+                "engine_error",
+                Text(en="The illustrator has been shut down.", zh="插画引擎已经关闭。"),
+            )
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._processes,
+                mp_context=multiprocessing.get_context("spawn"),
+                max_tasks_per_child=_TASKS_PER_PROCESS,
+            )
+        return self._pool
+
+    def _broken(self, pool: ProcessPoolExecutor | None = None) -> EngineError:
+        """Let go of a pool whose process died, so that the next picture gets a new one."""
+        if pool is None or pool is self._pool:
+            broken, self._pool = self._pool, None
+            if broken is not None:
+                broken.shutdown(wait=False, cancel_futures=True)
+        return EngineError(
+            "engine_error",
+            Text(en="A drawing process ended before its picture was done.", zh="绘图进程在完成图片之前意外退出。"),
+        )
+
+
+def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(action)
