@@ -8,6 +8,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from cavendish.domain.credits import Balance
+from cavendish.domain.orders import Caller, NewTask, Outcome, ReturnReason, TaskView, Work
+from cavendish.domain.tasks import AccountId, TaskId
+from cavendish.domain.text import Text
+
 ImageFormat = Literal["png", "jpeg", "webp"]
 
 
@@ -99,3 +104,85 @@ class Blobs(Protocol):
 
     async def delete(self, names: Sequence[str]) -> None:
         """Remove; names that do not exist are no error. Raises BlobsUnavailable."""
+
+
+class Clock(Protocol):
+    """Time, so that tests can own it."""
+
+    def now_ms(self) -> int:
+        """Unix milliseconds."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, never backwards."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class TaskOrders(Protocol):
+    """Accepts new tasks."""
+
+    async def create(self, order: NewTask) -> TaskId:
+        """Task, hold and enqueue, durable together.
+
+        Raises Unauthorized, RateLimited, InsufficientCredits, StoreUnavailable.
+        """
+
+
+class TaskViews(Protocol):
+    """Shows tasks to their owners."""
+
+    async def find(self, task_id: TaskId) -> TaskView | None:
+        """The task, whoever's it is. Raises StoreUnavailable."""
+
+
+class WorkQueue(Protocol):
+    """What a worker needs: a lease, work, and a fenced way to end it. All raise StoreUnavailable."""
+
+    async def begin_lease(self, worker: str, ttl_seconds: float) -> str:
+        """A fresh token."""
+
+    async def renew_lease(self, token: str, ttl_seconds: float) -> None:
+        """One more term. Raises LeaseLost when the last one is over."""
+
+    async def end_lease(self, token: str) -> None:
+        """The holder leaves, holding nothing."""
+
+    async def claim(self, token: str, limit: int) -> list[Work]:
+        """Up to `limit` waiting tasks in fair order; none when the lease is over."""
+
+    async def mark_generating(self, work: Work) -> None:
+        """The engine has started; no error if the task moved on meanwhile."""
+
+    async def finish(self, outcome: Outcome) -> None:
+        """End the task with settle or release, one transaction. Raises LeaseLost, and then nothing was changed."""
+
+    async def give_back(self, token: str, works: Sequence[Work], reason: ReturnReason) -> None:
+        """The tasks wait again, those still held under `token`."""
+
+
+class LostWork(Protocol):
+    """What the sweeper needs. All raise StoreUnavailable."""
+
+    async def requeue_lost(self) -> int:
+        """Tasks of ended leases wait again; how many."""
+
+    async def fail_exhausted(self, text: Text) -> int:
+        """Tasks whose last attempt was lost fail as `internal`; how many."""
+
+    async def drop_ended_leases(self) -> None:
+        """Forget ended leases that hold nothing."""
+
+
+class Accounts(Protocol):
+    """Balances of callers."""
+
+    async def balance(self, account_id: AccountId) -> Balance:
+        """The account's totals. Raises StoreUnavailable."""
+
+
+class KeyLookup(Protocol):
+    """Finds whom a key speaks for."""
+
+    async def find_key(self, digest: bytes) -> tuple[Caller, float | None] | None:
+        """Caller and seconds until the key expires (None: never), by SHA-256 of the key's text."""

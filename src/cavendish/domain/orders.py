@@ -1,0 +1,93 @@
+"""What passes between the verbs and the store: orders for new tasks, claimed work, outcomes, and a task as shown."""
+
+from typing import Literal
+
+import msgspec
+
+from cavendish.domain.errors import FailCode
+from cavendish.domain.tasks import AccountId, KeyId, TaskId, TaskState
+from cavendish.domain.text import Text
+
+
+class NewTask(msgspec.Struct, frozen=True):
+    """A checked create, ready to be written. `price` in credits; `input_blobs` hold inline images."""
+
+    account_id: AccountId
+    key_id: KeyId
+    model: str
+    upstream: str
+    param: str
+    callback_url: str | None
+    public_url: str
+    price: int
+    input_blobs: tuple[str, ...] = ()
+
+
+class Work(msgspec.Struct, frozen=True):
+    """A claimed task. `lease_token` and `attempt` are the fence of every write about it."""
+
+    id: TaskId
+    account_id: AccountId
+    lease_token: str
+    attempt: int
+    faults: int
+    model: str
+    param: str
+    public_url: str
+    input_blobs: tuple[str, ...]
+
+
+class Success(msgspec.Struct, frozen=True):
+    """The picture is durable under `blob`."""
+
+    blob: str
+    width: int
+    height: int
+    note: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """No picture, and why."""
+
+    code: FailCode
+    text: Text
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a claimed task ended, with the fence that must still hold for it to count."""
+
+    id: TaskId
+    account_id: AccountId
+    lease_token: str
+    attempt: int
+    result: Success | Failure
+
+
+class TaskView(msgspec.Struct, frozen=True):
+    """A task as its owner sees it. Times in Unix milliseconds."""
+
+    id: TaskId
+    account_id: AccountId
+    model: str
+    state: TaskState
+    param: str
+    public_url: str
+    result_blobs: tuple[str, ...]
+    fail_code: FailCode | None
+    fail_text: Text | None
+    credits_charged: int
+    created_ms: int
+    finished_ms: int | None
+    note: str | None
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Whom a key speaks for."""
+
+    key_id: KeyId
+    account_id: AccountId
+    account: str
+
+
+ReturnReason = Literal["stopping", "fault"]
+"""Why a holder gives a task back: it stops (no harm), or could not bring it to an outcome (one fault counted)."""

@@ -1,0 +1,123 @@
+"""Draw: claimed work becomes a durable image. No database here; the worker around it owns lease and outcome."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+import msgspec
+
+from cavendish.domain.aspect import nearest_ratio
+from cavendish.domain.catalog import Catalog
+from cavendish.domain.errors import AddressRefused, BadImage, BlobMissing, EngineError
+from cavendish.domain.inputs import InputPolicy, TaskInput, is_inline, read_input
+from cavendish.domain.orders import Success, Work
+from cavendish.domain.results import RESULTS_PATH, input_blob, is_name, new_name, result_blob
+from cavendish.domain.text import Text
+from cavendish.ports import Blobs, Engine, Fetcher, ImageRequest, Images, InputImage
+
+
+class _Param(msgspec.Struct):
+    """What `tasks.param` holds, as far as drawing needs it."""
+
+    model: str
+    input: dict[str, Any]
+
+
+class Draw:
+    """Makes one task's picture and stores it."""
+
+    def __init__(self, *, catalog: Catalog, engine: Engine, images: Images, fetcher: Fetcher, blobs: Blobs) -> None:
+        self._catalog = catalog
+        self._engine = engine
+        self._images = images
+        self._fetcher = fetcher
+        self._blobs = blobs
+        self._decoder = msgspec.json.Decoder(_Param)
+
+    async def __call__(self, work: Work, started: Callable[[], None]) -> Success:
+        """Fetch inputs, call the engine, check and store what came back.
+
+        Args:
+            started: called once, when the engine begins.
+
+        Raises:
+            EngineError: the task's outcome is a failure with that code.
+            BlobsUnavailable: the storage did not take the picture; another attempt may work.
+        """
+        param = self._decoder.decode(work.param)
+        model = self._catalog.find(param.model)
+        # Addresses were judged at create and are judged again when connecting; here only the meaning is read.
+        wanted = read_input(model, param.input, InputPolicy(True, work.public_url + RESULTS_PATH))
+        inputs = await self._inputs(work, wanted)
+        ratio = wanted.aspect_ratio
+        if ratio == "auto":
+            choices = [r for r in model.row.ratios if r != "auto"]
+            ratio = nearest_ratio(inputs[0].width, inputs[0].height, choices) if inputs else "1:1"
+        width, height = model.size(wanted.resolution, ratio)
+        made = await self._engine.generate(
+            ImageRequest(
+                task_id=work.id,
+                model=model.id,
+                upstream_models=model.row.upstream,
+                prompt=wanted.prompt,
+                aspect_ratio=wanted.aspect_ratio,
+                resolution=wanted.resolution,
+                width=width,
+                height=height,
+                output_format=wanted.output_format,
+                images=inputs,
+                seed=wanted.seed,
+            ),
+            started,
+        )
+        try:
+            data, info = await self._images.deliverable(made.data, wanted.output_format)
+        except BadImage as error:
+            raise EngineError(
+                "engine_error",
+                Text(
+                    en=f"The engine returned bytes that are not a usable image: {error.text.en}",
+                    zh=f"引擎返回的数据不是可用的图片：{error.text.zh}",
+                ),
+            ) from error
+        name = new_name(wanted.output_format)
+        await self._blobs.put(result_blob(name), data)
+        return Success(name, info.width, info.height, made.note)
+
+    async def _inputs(self, work: Work, wanted: TaskInput) -> tuple[InputImage, ...]:
+        if not wanted.images:
+            return ()
+        inline = iter(work.input_blobs)
+        sources = [(reference, next(inline, None) if is_inline(reference) else None) for reference in wanted.images]
+        return tuple(await _all(self._input(work, i, reference, blob) for i, (reference, blob) in enumerate(sources)))
+
+    async def _input(self, work: Work, index: int, reference: str, blob: str | None) -> InputImage:
+        own = work.public_url + RESULTS_PATH
+        try:
+            if blob is not None:
+                data = await self._blobs.get(input_blob(blob))
+            elif reference.startswith(own) and is_name(reference.removeprefix(own)):
+                data = await self._blobs.get(result_blob(reference.removeprefix(own)))
+            else:
+                data = await self._fetcher.fetch(reference)
+            info = await self._images.probe(data)
+        except (BadImage, AddressRefused, BlobMissing) as error:
+            raise EngineError(
+                "bad_input_image",
+                Text(
+                    en=f"Input image {index + 1} cannot be used: {error.text.en}",
+                    zh=f"第 {index + 1} 张输入图片无法使用：{error.text.zh}",
+                ),
+            ) from error
+        return InputImage(data, info.format, info.width, info.height)
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, InputImage]]) -> list[InputImage]:
+    """All results in order; at the first failure the others are canceled and that failure is raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

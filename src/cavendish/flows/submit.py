@@ -1,0 +1,191 @@
+"""Submit: a request body becomes a durable task with its price held."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cavendish.domain.catalog import Catalog
+from cavendish.domain.errors import BadImage, CavendishError, InvalidRequest, Problem
+from cavendish.domain.inputs import InputPolicy, TaskInput, is_inline, read_input
+from cavendish.domain.orders import Caller, NewTask
+from cavendish.domain.results import RESULTS_PATH, input_blob, new_name
+from cavendish.domain.tasks import TaskId
+from cavendish.domain.text import Text, shortened
+from cavendish.domain.urls import check_url
+from cavendish.ports import Blobs, Images, TaskOrders
+
+_INLINE_AT_ONCE = 4
+
+
+class Submit:
+    """Checks a create and writes it.
+
+    Args:
+        public_url: the prefix of result URLs; None: what the create request itself was sent to.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        orders: TaskOrders,
+        blobs: Blobs,
+        images: Images,
+        public_url: str | None,
+        allow_private_urls: bool,
+    ) -> None:
+        self._catalog = catalog
+        self._orders = orders
+        self._blobs = blobs
+        self._images = images
+        self._public_url = public_url.rstrip("/") if public_url else None
+        self._allow_private_urls = allow_private_urls
+        self._inline = asyncio.Semaphore(_INLINE_AT_ONCE)
+        self._encoder = msgspec.json.Encoder()
+
+    async def __call__(self, caller: Caller, body: Mapping[str, Any], origin: str) -> TaskId:
+        """Create a task.
+
+        Args:
+            body: the decoded JSON object.
+            origin: scheme and host that the request was sent to.
+
+        Raises:
+            InvalidRequest: with every wrong field.
+            NotFound: the model is unknown.
+            Unauthorized, RateLimited, InsufficientCredits, StoreUnavailable, BlobsUnavailable
+        """
+        public_url = self._public_url or origin
+        problems: list[Problem] = []
+        model_id = body.get("model")
+        if not isinstance(model_id, str):
+            problems.append(
+                _required(
+                    "model", model_id, "a model id such as google/nano-banana", "模型 id，例如 google/nano-banana"
+                )
+            )
+        raw_input = body.get("input")
+        if not isinstance(raw_input, dict):
+            problems.append(
+                _required("input", raw_input, 'an object such as {"prompt": "…"}', '对象，例如 {"prompt": "…"}')
+            )
+        callback_url = self._callback_url(body, problems)
+        if not isinstance(model_id, str) or not isinstance(raw_input, dict):
+            raise InvalidRequest(problems)
+        model = self._catalog.find(model_id)
+        try:
+            task_input = read_input(model, raw_input, InputPolicy(self._allow_private_urls, public_url + RESULTS_PATH))
+        except InvalidRequest as error:
+            raise InvalidRequest([*problems, *error.problems]) from None
+        if problems:
+            raise InvalidRequest(problems)
+        has_inline = any(map(is_inline, task_input.images))
+        shown, inline = (
+            await self._store_inline(model.row.images.field, raw_input, task_input) if has_inline else (raw_input, ())
+        )
+        order = NewTask(
+            account_id=caller.account_id,
+            key_id=caller.key_id,
+            model=model.id,
+            upstream=model.row.upstream[0],
+            param=self._param(model.id, callback_url, shown),
+            callback_url=callback_url,
+            public_url=public_url,
+            price=model.price(task_input.resolution),
+            input_blobs=inline,
+        )
+        try:
+            return await self._orders.create(order)
+        except CavendishError:
+            if inline:
+                await self._blobs.delete([input_blob(name) for name in inline])
+            raise
+
+    def _callback_url(self, body: Mapping[str, Any], problems: list[Problem]) -> str | None:
+        sent = [field for field in ("callBackUrl", "callback_url") if body.get(field)]
+        if not sent:
+            return None
+        field = sent[0]
+        url = body[field]
+        if len(sent) == 2 and body["callback_url"] != url:
+            problems.append(
+                Problem(
+                    field,
+                    Text(
+                        en="differs from callback_url; they mean the same, so send one of them",
+                        zh="与 callback_url 不同；两者含义相同，请只发送其中一个",
+                    ),
+                )
+            )
+            return None
+        if not isinstance(url, str):
+            problems.append(_required(field, url, "a URL", "URL"))
+            return None
+        refusal = check_url(url, allow_private=self._allow_private_urls)
+        if refusal is not None:
+            problems.append(Problem(field, refusal))
+        return url
+
+    def _param(self, model_id: str, callback_url: str | None, shown: Mapping[str, Any]) -> str:
+        param: dict[str, Any] = {"model": model_id}
+        if callback_url is not None:
+            param["callBackUrl"] = callback_url
+        param["input"] = shown
+        return self._encoder.encode(param).decode()
+
+    async def _store_inline(
+        self, field: str, raw: Mapping[str, Any], task_input: TaskInput
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Inline image bytes go to blob storage, and out of what is stored and shown of the request."""
+        stored: list[str] = []
+        shown: list[str] = []
+        try:
+            for index, reference in enumerate(task_input.images):
+                if not is_inline(reference):
+                    shown.append(reference)
+                    continue
+                async with self._inline:  # bounds how many decoded images are in memory
+                    name, bytes_ = await self._store_one(f"input.{field}[{index}]", reference)
+                stored.append(name)
+                shown.append(f"{reference.partition(',')[0]},…({bytes_} bytes)")
+        except CavendishError:
+            await self._blobs.delete([input_blob(name) for name in stored])
+            raise
+        fields = {key: value for key, value in raw.items() if value is not None}
+        for name in ("image_input", "image_urls"):
+            if name in fields:
+                fields[name] = shown
+        return fields, tuple(stored)
+
+    async def _store_one(self, path: str, reference: str) -> tuple[str, int]:
+        encoded = reference.partition(",")[2]
+        try:
+            data = await asyncio.to_thread(base64.b64decode, encoded, validate=True)
+            info = await self._images.probe(data)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidRequest(
+                [
+                    Problem(
+                        path,
+                        Text(
+                            en=f"is not valid base64 after the comma: {error}",
+                            zh=f"逗号之后不是有效的 base64：{error}",
+                        ),
+                    )
+                ]
+            ) from None
+        except BadImage as error:
+            raise InvalidRequest([Problem(path, error.text)]) from None
+        name = new_name(info.format)
+        await self._blobs.put(input_blob(name), data)
+        return name, len(data)
+
+
+def _required(field: str, value: object, en: str, zh: str) -> Problem:
+    if value is None:
+        return Problem(field, Text(en=f"required: {en}", zh=f"必填：{zh}"))
+    return Problem(field, Text(en=f"must be {en}; got {shortened(value)}", zh=f"必须是{zh}；收到 {shortened(value)}"))

@@ -1,0 +1,268 @@
+"""Work: hold a lease, claim waiting tasks into free slots, bring each to an outcome, and let go in good order."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from cavendish.domain.errors import BlobsUnavailable, EngineError, LeaseLost, StoreUnavailable, Unavailable
+from cavendish.domain.orders import Failure, Outcome, Success, Work
+from cavendish.domain.results import input_blob
+from cavendish.domain.retry import Backoff
+from cavendish.domain.tasks import MAX_ATTEMPTS
+from cavendish.domain.text import Text
+from cavendish.ports import Blobs, Clock, WorkQueue
+
+CLAIM_BATCH = 256
+POLL_SECONDS = 2.0
+"""The net under NOTIFY: how long a waiting task can go unnoticed when a notification is lost."""
+MARK_DELAY_SECONDS = 0.02
+"""Work that ends sooner is never shown as `generating`: the mark would cost a write that nobody could see."""
+STORE_BACKOFF = Backoff(first_seconds=0.1, most_seconds=2.0)
+
+TIMED_OUT = Text(
+    en="The picture took longer than the server allows; try again, or ask for a lower resolution",
+    zh="生成时间超过服务器上限；请重试，或降低分辨率",
+)
+INTERNAL = Text(
+    en=f"The server could not finish this task in {MAX_ATTEMPTS} attempts; nothing was charged",
+    zh=f"服务器尝试 {MAX_ATTEMPTS} 次后仍未能完成该任务；未扣除积分",
+)
+
+log = structlog.get_logger("cavendish.worker")
+
+Drawing = Callable[[Work, Callable[[], None]], Awaitable[Success]]
+
+
+class Worker:
+    """One worker process's share of the queue.
+
+    Args:
+        name: shown beside its lease.
+        slots: tasks held at once.
+        lease_ttl_seconds: how long its tasks stay its own after it went silent.
+        task_deadline_seconds: the longest that one attempt may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: WorkQueue,
+        draw: Drawing,
+        blobs: Blobs,
+        clock: Clock,
+        name: str,
+        slots: int,
+        lease_ttl_seconds: float,
+        task_deadline_seconds: float,
+    ) -> None:
+        self._queue = queue
+        self._draw = draw
+        self._blobs = blobs
+        self._clock = clock
+        self._name = name
+        self._slots = slots
+        self._lease_ttl_seconds = lease_ttl_seconds
+        self._task_deadline_seconds = task_deadline_seconds
+        self._held: dict[asyncio.Task[None], Work] = {}
+        self._chores: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._let_go_of_all = asyncio.Event()
+        self._token: str | None = None
+        self.claiming = asyncio.Event()
+        """Set while a claim loop is up: what readiness asks."""
+
+    @property
+    def held(self) -> int:
+        """Tasks held now."""
+        return len(self._held)
+
+    def wake(self, _payload: str = "") -> None:
+        """There may be work."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until `stop`."""
+        failures = 0
+        while not self._stopping:
+            try:
+                self._token = await self._queue.begin_lease(self._name, self._lease_ttl_seconds)
+                failures = 0
+                await self._term(self._token)
+            except LeaseLost:
+                log.warning("the lease was lost; its tasks are dropped and a new lease begins", held=self.held)
+                await self._drop_held()
+            except StoreUnavailable as error:
+                failures += 1
+                log.warning("no lease: the database does not answer", error=str(error))
+                await self._pause(failures)
+            finally:
+                self.claiming.clear()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Claim no more, let running work end for up to `grace_seconds`, give the rest back at once."""
+        self._stopping = True
+        self.claiming.clear()
+        self._wake.set()
+        if self._held:
+            await asyncio.wait(list(self._held), timeout=grace_seconds)
+        works = list(self._held.values())
+        await self._drop_held()
+        self._let_go_of_all.set()
+        if self._chores:
+            await asyncio.wait(list(self._chores), timeout=5)
+        if self._token is not None:
+            with contextlib.suppress(StoreUnavailable):  # then the lease runs out by itself
+                if works:
+                    await self._queue.give_back(self._token, works, "stopping")
+                    log.info("stopping: unfinished tasks wait again", tasks=len(works))
+                await self._queue.end_lease(self._token)
+
+    async def _term(self, token: str) -> None:
+        claims = asyncio.create_task(self._claim_loop(token))
+        renewals = asyncio.create_task(self._renew_loop(token))
+        try:
+            await asyncio.wait((claims, renewals), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (claims, renewals):
+                task.cancel()
+            results = await asyncio.gather(claims, renewals, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _renew_loop(self, token: str) -> None:
+        failures = 0
+        while True:
+            if failures:
+                await self._pause(failures)
+            else:
+                await self._clock.sleep(self._lease_ttl_seconds / 3)
+            try:
+                await self._queue.renew_lease(token, self._lease_ttl_seconds)
+                failures = 0
+            except StoreUnavailable as error:
+                failures += 1
+                log.warning("the lease could not be renewed yet", error=str(error))
+
+    async def _claim_loop(self, token: str) -> None:
+        failures = 0
+        while not self._stopping:
+            self._wake.clear()
+            want = min(self._slots - len(self._held), CLAIM_BATCH)
+            got = 0
+            if want > 0:
+                try:
+                    works = await self._queue.claim(token, want)
+                    failures = 0
+                    self.claiming.set()
+                except StoreUnavailable as error:
+                    failures += 1
+                    self.claiming.clear()
+                    log.warning("nothing claimed: the database does not answer", error=str(error))
+                    await self._pause(failures)
+                    continue
+                got = len(works)
+                for work in works:
+                    self._take(work)
+            if got < want or want <= 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        await self._let_go_of_all.wait()  # the lease is renewed until the last task is out of our hands
+
+    def _take(self, work: Work) -> None:
+        task = asyncio.create_task(self._bring_to_an_end(work))
+        self._held[task] = work
+        task.add_done_callback(self._let_go)
+
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        was_full = len(self._held) >= self._slots
+        self._held.pop(task, None)
+        if was_full:
+            self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task ended without an outcome; its lease will run out", exc_info=task.exception())
+
+    async def _drop_held(self) -> None:
+        tasks = list(self._held)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _bring_to_an_end(self, work: Work) -> None:
+        result = await self._attempt(work)
+        if result is None and work.faults + 1 < MAX_ATTEMPTS:
+            await self._until_stored(lambda: self._queue.give_back(work.lease_token, [work], "fault"))
+            self.wake()
+            return
+        ended = result or Failure("internal", INTERNAL)
+        outcome = Outcome(work.id, work.account_id, work.lease_token, work.attempt, ended)
+        try:
+            await self._until_stored(lambda: self._queue.finish(outcome))
+        except LeaseLost:
+            # Nothing was written. The blob stays: if it was our own finish whose answer got lost, it is the result.
+            log.warning("a finish came too late: the task is another's now", task_id=work.id, attempt=work.attempt)
+            return
+        if isinstance(ended, Failure):
+            log.info("task failed", task_id=work.id, fail_code=ended.code)
+        else:
+            log.debug("task done", task_id=work.id)
+        if work.input_blobs:
+            try:
+                await self._blobs.delete([input_blob(name) for name in work.input_blobs])
+            except BlobsUnavailable as error:
+                log.warning("input images could not be removed", task_id=work.id, error=str(error))
+
+    async def _attempt(self, work: Work) -> Success | Failure | None:
+        """One attempt; None when it came to no outcome and another may help."""
+        loop = asyncio.get_running_loop()
+        handle: asyncio.TimerHandle | None = None
+
+        def started() -> None:
+            nonlocal handle
+            handle = loop.call_later(MARK_DELAY_SECONDS, self._mark, work)
+
+        try:
+            async with asyncio.timeout(self._task_deadline_seconds):
+                return await self._draw(work, started)
+        except EngineError as error:
+            return Failure(error.code, error.text)
+        except TimeoutError:
+            return Failure("timeout", TIMED_OUT)
+        except Unavailable as error:
+            log.warning("an attempt failed", task_id=work.id, attempt=work.attempt, error=str(error))
+        except Exception:
+            log.exception("an attempt met an unforeseen error", task_id=work.id, attempt=work.attempt)
+        finally:
+            if handle is not None:
+                handle.cancel()
+        return None
+
+    def _mark(self, work: Work) -> None:
+        chore = asyncio.create_task(self._mark_generating(work))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    async def _mark_generating(self, work: Work) -> None:
+        try:
+            await self._queue.mark_generating(work)
+        except StoreUnavailable as error:
+            log.warning("the state `generating` could not be shown", task_id=work.id, error=str(error))
+
+    async def _until_stored(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a fenced write until the database took it or said that the lease is lost."""
+        failures = 0
+        while True:
+            try:
+                await write()
+                return
+            except StoreUnavailable as error:
+                failures += 1
+                log.warning("a write is repeated: the database does not answer", error=str(error))
+                await self._pause(failures)
+
+    async def _pause(self, failures: int) -> None:
+        await self._clock.sleep(STORE_BACKOFF.wait_seconds(failures, random.random()))  # noqa: S311 - jitter

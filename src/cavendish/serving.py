@@ -1,0 +1,181 @@
+"""Run a process of Cavendish: API, worker, or both; start, announce, and stop in good order."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+
+from cavendish.domain.errors import Misconfigured
+from cavendish.domain.text import Text
+from cavendish.flows.work import Worker
+from cavendish.outbound.client import Outbound
+from cavendish.settings import Settings
+from cavendish.wiring import Parts, open_parts
+
+log = structlog.get_logger("cavendish")
+
+Announce = Callable[[Parts, str], Coroutine[Any, Any, None]]
+"""Called once the API listens, with its URL."""
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main` on the fast event loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def serve(settings: Settings, host: str, port: int, *, with_worker: bool, announce: Announce) -> None:
+    """The API, and a worker beside it unless told otherwise, until a signal asks to stop.
+
+    Raises:
+        Misconfigured: the address is taken or not ours.
+    """
+    with _listening(host, port) as listening:
+        stop = _stop_on_signals()
+        async with open_parts(settings) as parts:
+            worker: Worker | None = None
+            checks = {
+                "api": _always(lambda: not stop.is_set()),
+                "worker": _always(lambda: worker is None or worker.claiming.is_set()),
+            }
+            server = _Server(parts, checks, listening)
+            async with contextlib.AsyncExitStack() as stack:
+                if with_worker:
+                    worker = await stack.enter_async_context(_working(parts))
+                else:
+                    await stack.enter_async_context(parts.listener.running())
+                serving = asyncio.create_task(server.serve(sockets=[listening]))
+                url = _url(listening, host)
+                log.info("serving", url=url, engine=settings.engine if with_worker else None, worker=with_worker)
+                await announce(parts, url)
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+                stopped.cancel()
+                if worker is not None:
+                    await worker.stop(settings.shutdown_grace_seconds)
+                server.should_exit = True
+                await serving
+        log.info("stopped")
+
+
+async def work(settings: Settings) -> None:
+    """A worker alone, until a signal asks to stop."""
+    stop = _stop_on_signals()
+    async with open_parts(settings) as parts, _working(parts) as worker:
+        log.info("working", engine=settings.engine, slots=settings.worker_slots)
+        await stop.wait()
+        await worker.stop(settings.shutdown_grace_seconds)
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _working(parts: Parts) -> AsyncIterator[Worker]:
+    engine = parts.engine()
+    outbound = Outbound(allow_private=parts.settings.allow_private_urls)
+    worker = parts.worker(engine, outbound)
+    sweeper = parts.sweeper()
+    try:
+        async with parts.listener.running():
+            working = asyncio.create_task(worker.run())
+            sweeping = asyncio.create_task(sweeper.run())
+            try:
+                yield worker
+                await worker.stop(0)
+                await working
+            finally:
+                for task in (working, sweeping):
+                    task.cancel()
+                await asyncio.gather(working, sweeping, return_exceptions=True)
+    finally:
+        await engine.aclose()
+        await outbound.aclose()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: ours lets running tasks end first."""
+
+    def __init__(self, parts: Parts, checks: dict[str, Any], listening: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                parts.app(checks),
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=5,
+                fd=listening.fileno(),
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from error
+    with listening:
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(2048)
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from error
+        yield listening
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> Misconfigured:
+    return Misconfigured(
+        Text(
+            en=f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --host or --port",
+            zh=f"无法监听 {host}:{port}：{error.strerror or error}；请更换 --host 或 --port",
+        )
+    )
+
+
+def _url(listening: socket.socket, host: str) -> str:
+    port = listening.getsockname()[1]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the second ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            log.warning("second signal: ending now; what was running runs again when its lease ends")
+            os._exit(128 + number)
+        log.info("stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop
+
+
+def _always(question: Callable[[], bool]) -> Callable[[], Coroutine[Any, Any, bool]]:
+    async def ask() -> bool:
+        return question()
+
+    return ask

@@ -1,0 +1,279 @@
+"""Every setting: name, type, bounds, default and help in one table. Read by wiring and the command line only."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.parse import urlsplit
+
+from cavendish.domain.errors import Misconfigured
+from cavendish.domain.text import Text, shortened
+
+PREFIX = "CAVENDISH_"
+EngineName = Literal["illustrator", "simulator"]
+LogFormat = Literal["text", "json"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table. `bounds`: what a value must look like, for people; `default` None means absent."""
+
+    name: str
+    kind: Literal["text", "url", "path", "int", "float", "flag", "choice"]
+    default: str | None
+    help: Text
+    choices: tuple[str, ...] = ()
+    schemes: tuple[str, ...] = ()
+    low: float = 0
+    high: float = 0
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name
+
+    @property
+    def bounds(self) -> Text:
+        """What a value must look like, for people."""
+        match self.kind:
+            case "int" | "float":
+                kind = Text(
+                    en="whole number" if self.kind == "int" else "number", zh="整数" if self.kind == "int" else "数字"
+                )
+                return Text(
+                    en=f"{kind.en}, {self.low:g} to {self.high:g}", zh=f"{kind.zh}，{self.low:g} 到 {self.high:g}"
+                )
+            case "flag":
+                return Text(en="0 or 1", zh="0 或 1")
+            case "choice":
+                return Text(en=" or ".join(self.choices), zh=" 或 ".join(self.choices))
+            case "url":
+                listed = ", ".join(f"{scheme}://…" for scheme in self.schemes)
+                return Text(en=f"URL: {listed}", zh=f"URL：{listed}")
+            case "path":
+                return Text(en="path", zh="路径")
+            case "text":
+                return Text(en="text", zh="文本")
+
+    def parse(self, value: str) -> object:
+        """The typed value.
+
+        Raises:
+            Misconfigured: one line that names the variable, the rule and the value (unless it is a secret).
+        """
+        try:
+            parsed: object = value
+            match self.kind:
+                case "int":
+                    parsed = int(value)
+                case "float":
+                    parsed = float(value)
+                case "flag":
+                    parsed = {"0": False, "1": True}[value]
+                case "path":
+                    parsed = Path(value).expanduser()
+                case "choice" if value not in self.choices:
+                    raise ValueError(value)
+                case "url" if urlsplit(value).scheme not in self.schemes:
+                    raise ValueError(value)
+                case _:
+                    pass
+            if (
+                isinstance(parsed, int | float)
+                and self.kind in ("int", "float")
+                and not self.low <= parsed <= self.high
+            ):
+                raise ValueError(value)
+        except (ValueError, KeyError):
+            shown = "" if self.secret else shortened(value)
+            raise Misconfigured(
+                Text(
+                    en=f"{self.variable}: must be {self.bounds.en}; got {shown or 'something else'}",
+                    zh=f"{self.variable}：必须是 {self.bounds.zh}；收到 {shown or '其他内容'}",
+                )
+            ) from None
+        return parsed
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "DATA_DIR",
+        "path",
+        "./cavendish-data",
+        Text(en="Folder of the embedded database and of pictures.", zh="内置数据库和图片所在的文件夹。"),
+    ),
+    Setting(
+        "DATABASE_URL",
+        "url",
+        None,
+        Text(
+            en="PostgreSQL 15 or newer. Absent: an embedded PostgreSQL inside the data folder.",
+            zh="PostgreSQL 15 或更新版本。不设置则在数据文件夹内运行内置 PostgreSQL。",
+        ),
+        schemes=("postgresql", "postgres"),
+        secret=True,
+    ),
+    Setting(
+        "DATABASE_CONNECTIONS",
+        "int",
+        "10",
+        Text(en="The most database connections that one process holds.", zh="单个进程最多持有的数据库连接数。"),
+        low=3,
+        high=500,
+    ),
+    Setting(
+        "BLOBS_URL",
+        "url",
+        None,
+        Text(
+            en="Where pictures are kept. Absent: a folder inside the data folder.",
+            zh="图片的存放位置。不设置则为数据文件夹内的一个文件夹。",
+        ),
+        schemes=("file", "s3", "gs", "az"),
+        secret=True,
+    ),
+    Setting(
+        "PUBLIC_URL",
+        "url",
+        None,
+        Text(
+            en="Prefix of result URLs. Absent: scheme and host of the create request.",
+            zh="结果图片 URL 的前缀。不设置则取创建请求的协议和主机名。",
+        ),
+        schemes=("http", "https"),
+    ),
+    Setting(
+        "ENGINE",
+        "choice",
+        "illustrator",
+        Text(
+            en="What makes the pictures: the procedural illustrator, or plain pictures for tests.",
+            zh="由谁生成图片：程序化插画引擎，或用于测试的纯色图片模拟器。",
+        ),
+        choices=("illustrator", "simulator"),
+    ),
+    Setting(
+        "CATALOG_FILE",
+        "path",
+        None,
+        Text(
+            en="TOML file whose values replace those of the model catalogue (prices, upstream ids).",
+            zh="TOML 文件，其中的值会覆盖模型目录（价格、上游模型 id）。",
+        ),
+    ),
+    Setting(
+        "ALLOW_PRIVATE_URLS",
+        "flag",
+        "0",
+        Text(
+            en="Let callbacks and input images lead to private addresses. For development only.",
+            zh="允许回调和输入图片指向内网地址。仅用于开发环境。",
+        ),
+    ),
+    Setting(
+        "WORKER_SLOTS",
+        "int",
+        "64",
+        Text(en="Tasks that one worker process holds at once.", zh="单个 worker 进程同时持有的任务数。"),
+        low=1,
+        high=20_000,
+    ),
+    Setting(
+        "LEASE_TTL_SECONDS",
+        "float",
+        "30",
+        Text(
+            en="How long a worker that went silent keeps its tasks before others take them.",
+            zh="worker 失联多久后，其任务会被其他 worker 接手。",
+        ),
+        low=1,
+        high=3600,
+    ),
+    Setting(
+        "TASK_DEADLINE_SECONDS",
+        "float",
+        "300",
+        Text(en="The longest that one attempt at a task may take.", zh="单次任务尝试的最长时间。"),
+        low=1,
+        high=86_400,
+    ),
+    Setting(
+        "SHUTDOWN_GRACE_SECONDS",
+        "float",
+        "20",
+        Text(
+            en="On SIGTERM: how long running engine calls may go on before their tasks go back to waiting.",
+            zh="收到 SIGTERM 后，正在进行的引擎调用最多还能运行多久，之后任务退回等待。",
+        ),
+        low=0,
+        high=3600,
+    ),
+    Setting(
+        "ILLUSTRATOR_PROCESSES",
+        "int",
+        "2",
+        Text(en="Processes that draw.", zh="绘图进程数。"),
+        low=1,
+        high=256,
+    ),
+    Setting(
+        "SIMULATOR_LATENCY_SECONDS",
+        "float",
+        "0",
+        Text(en="How long every picture of the simulator takes.", zh="模拟器生成每张图片的耗时。"),
+        low=0,
+        high=3600,
+    ),
+    Setting(
+        "LOG_FORMAT",
+        "choice",
+        "text",
+        Text(en="Log lines for people, or JSON for machines.", zh="日志格式：给人看的文本，或给机器读的 JSON。"),
+        choices=("text", "json"),
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "choice",
+        "info",
+        Text(en="The least important log lines to write.", zh="输出的最低日志级别。"),
+        choices=("debug", "info", "warning", "error"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, read once and checked."""
+
+    data_dir: Path
+    database_url: str | None
+    database_connections: int
+    blobs_url: str | None
+    public_url: str | None
+    engine: EngineName
+    catalog_file: Path | None
+    allow_private_urls: bool
+    worker_slots: int
+    lease_ttl_seconds: float
+    task_deadline_seconds: float
+    shutdown_grace_seconds: float
+    illustrator_processes: int
+    simulator_latency_seconds: float
+    log_format: LogFormat
+    log_level: str
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read `CAVENDISH_…` from the environment.
+
+    Raises:
+        Misconfigured: the first wrong value, in one line.
+    """
+    variables = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    for setting in SETTINGS:
+        value = variables.get(setting.variable) or setting.default
+        values[setting.name.lower()] = None if value is None else setting.parse(value)
+    return Settings(**cast("Any", values))  # the table states the types

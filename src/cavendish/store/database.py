@@ -1,0 +1,125 @@
+"""The pool of PostgreSQL connections, transactions over it, and the one place where driver errors become ours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from cavendish.domain.errors import Misconfigured, StoreUnavailable
+from cavendish.domain.text import Text
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+COMMAND_TIMEOUT_SECONDS = 30.0
+
+# What may pass by itself: the server restarts, is full, gave up on a lock, or the network broke.
+PASSING_FAULTS: tuple[type[BaseException], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.PostgresSystemError,
+    asyncpg.LockNotAvailableError,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's passing faults into StoreUnavailable; let programming errors through as they are."""
+    try:
+        yield
+    except PASSING_FAULTS as error:
+        kind = type(error).__name__
+        raise StoreUnavailable(
+            Text(en=f"the database does not answer ({kind}: {error})", zh=f"数据库无响应（{kind}：{error}）")
+        ) from error
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", dsn: str) -> None:
+        self._pool = pool
+        self.dsn = dsn
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, dsn: str, *, max_connections: int = 10) -> AsyncIterator["Database"]:
+        """Connect, and disconnect at the end.
+
+        Args:
+            dsn: a PostgreSQL URL.
+            max_connections: the most connections that this process holds (one more listens).
+
+        Raises:
+            Misconfigured: the URL, user, password or database name is wrong.
+            StoreUnavailable: nobody answers there now.
+        """
+        try:
+            with translated():
+                pool = await asyncpg.create_pool(
+                    dsn,
+                    min_size=1,
+                    max_size=max_connections,
+                    timeout=CONNECT_TIMEOUT_SECONDS,
+                    command_timeout=COMMAND_TIMEOUT_SECONDS,
+                    server_settings={"application_name": "cavendish", "jit": "off"},
+                )
+        except (
+            ValueError,
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+        ) as error:
+            raise Misconfigured(
+                Text(
+                    en=f"CAVENDISH_DATABASE_URL cannot be used: {error}",
+                    zh=f"CAVENDISH_DATABASE_URL 无法使用：{error}",
+                )
+            ) from error
+        try:
+            yield cls(pool, dsn)
+        finally:
+            try:
+                await asyncio.wait_for(pool.close(), timeout=5)
+            except TimeoutError:
+                pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """One connection; each statement on it is a transaction of its own."""
+        with translated():
+            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One connection inside one transaction: all of it is durable at the end, or none."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """Run one statement; all rows."""
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
+        """Run one statement; the first row, if any."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(sql, *args)
+
+    async def answers(self) -> bool:
+        """Whether the database answers now."""
+        try:
+            async with asyncio.timeout(2):
+                await self.fetchrow("SELECT 1")
+        except (StoreUnavailable, TimeoutError):
+            return False
+        return True

@@ -1,0 +1,85 @@
+"""Concurrent small writes (or reads) share one statement.
+
+Whoever calls while a flush is under way waits for the next one, which takes everything that gathered meanwhile. One
+caller alone pays no delay; a thousand at once pay for a handful of transactions.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from cavendish.domain.errors import StoreUnavailable
+from cavendish.domain.text import Text
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+class GroupCommit(Generic[Q, R]):
+    """Collects calls and hands them to `flush` in batches.
+
+    Args:
+        flush: takes a batch and answers one result, or one exception, for each, in order. If it raises, every caller
+            of that batch gets the error.
+        max_batch: the most that one flush takes.
+        max_waiting: the most that may wait; beyond that a call fails at once rather than grow memory.
+        flushers: how many flushes may run at the same time.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Q]], Awaitable[Sequence[R | Exception]]],
+        *,
+        max_batch: int = 500,
+        max_waiting: int = 20_000,
+        flushers: int = 1,
+    ) -> None:
+        self._flush = flush
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._flushers = flushers
+        self._waiting: deque[tuple[Q, asyncio.Future[R]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, item: Q) -> R:
+        """Have `item` flushed with its neighbours; its own result.
+
+        Raises:
+            StoreUnavailable: too much is waiting already.
+        """
+        if len(self._waiting) >= self._max_waiting:
+            raise StoreUnavailable(
+                Text(
+                    en=f"{self._max_waiting} writes wait for the database already; it is too slow for this load",
+                    zh=f"已有 {self._max_waiting} 个写入在等待数据库；数据库跟不上当前负载",
+                )
+            )
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if len(self._running) < self._flushers:
+            task = asyncio.create_task(self._run())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return await future
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch: list[tuple[Q, asyncio.Future[R]]] = []
+            while self._waiting and len(batch) < self._max_batch:
+                item, future = self._waiting.popleft()
+                if not future.done():  # a caller that hung up before its turn wants nothing any more
+                    batch.append((item, future))
+            if not batch:
+                return
+            try:
+                results = await self._flush([item for item, _ in batch])
+            except Exception as error:  # noqa: BLE001 - whatever went wrong is told to every caller of the batch
+                results = [error] * len(batch)
+            for (_, future), result in zip(batch, results, strict=True):
+                if future.done():
+                    continue
+                if isinstance(result, Exception):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)

@@ -1,0 +1,157 @@
+"""New tasks: concurrent creates share one transaction that checks, holds and inserts under the account's lock."""
+
+import random
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+
+from cavendish.domain.credits import Balance, hold
+from cavendish.domain.errors import CavendishError, Unauthorized
+from cavendish.domain.limits import KeyLimits, KeyUsage, admit
+from cavendish.domain.orders import NewTask
+from cavendish.domain.tasks import TaskId
+from cavendish.domain.text import Text
+from cavendish.ports import Clock
+from cavendish.store.database import Connection, Database
+from cavendish.store.group_commit import GroupCommit
+from cavendish.store.queries import load_queries
+
+KEY_ENDED = Text(en="This API key was revoked or has expired", zh="此 API 密钥已被吊销或已过期")
+_ID_TRIES = 3
+
+
+class _AccountState(msgspec.Struct):
+    """A locked account while a batch is decided."""
+
+    balance: Balance
+    next_turn: int
+
+
+class _KeyState(msgspec.Struct):
+    """A locked key while a batch is decided. `opens_window`: the batch began a new minute for it."""
+
+    account_id: int
+    limits: KeyLimits
+    usage: KeyUsage
+    ended: bool
+    opens_window: bool = False
+
+
+class PgTaskOrders:
+    """Implements `ports.TaskOrders`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._sql = load_queries("submit")
+        # Not a secret, only unlikely to meet another process's number in the same millisecond; the primary key decides.
+        self._random = random.Random()  # noqa: S311
+        self._group: GroupCommit[NewTask, TaskId] = GroupCommit(self._create_batch)
+
+    async def create(self, order: NewTask) -> TaskId:
+        """Task, hold and enqueue, durable together.
+
+        Raises:
+            Unauthorized, RateLimited, InsufficientCredits: nothing was written.
+            StoreUnavailable: the database does not answer.
+        """
+        return await self._group(order)
+
+    async def _create_batch(self, orders: Sequence[NewTask]) -> list[TaskId | Exception]:
+        for _ in range(_ID_TRIES - 1):
+            try:
+                return await self._try_batch(orders)
+            except asyncpg.UniqueViolationError:
+                continue  # two tasks drew the same eight digits in one millisecond: draw again
+        return await self._try_batch(orders)
+
+    async def _try_batch(self, orders: Sequence[NewTask]) -> list[TaskId | Exception]:
+        async with self._database.transaction() as connection:
+            accounts, keys = await self._locked(connection, orders)
+            results: list[TaskId | Exception] = []
+            accepted: list[tuple[TaskId, NewTask, int]] = []
+            for order in orders:
+                try:
+                    turn = _decide(order, accounts, keys)
+                except CavendishError as refusal:
+                    results.append(refusal)
+                else:
+                    task_id = self._new_id(order.upstream)
+                    results.append(task_id)
+                    accepted.append((task_id, order, turn))
+            if accepted:
+                await self._insert(connection, accepted, accounts, keys)
+        return results
+
+    async def _locked(
+        self, connection: Connection, orders: Sequence[NewTask]
+    ) -> tuple[dict[int, _AccountState], dict[int, _KeyState]]:
+        rows = await connection.fetch(
+            self._sql["lock_keys"], list({o.account_id for o in orders}), list({o.key_id for o in orders})
+        )
+        accounts: dict[int, _AccountState] = {}
+        keys: dict[int, _KeyState] = {}
+        for row in rows:
+            accounts[row["account_id"]] = _AccountState(
+                Balance(row["available"], row["held"], row["charged"], row["granted"]),
+                max(row["next_turn"], row["queue_turn"]),
+            )
+            keys[row["key_id"]] = _KeyState(
+                row["account_id"],
+                KeyLimits(row["creates_per_minute"], row["in_flight_limit"]),
+                KeyUsage(row["window_age_seconds"], row["window_creates"], row["in_flight"]),
+                row["ended"],
+            )
+        return accounts, keys
+
+    async def _insert(
+        self,
+        connection: Connection,
+        accepted: Sequence[tuple[TaskId, NewTask, int]],
+        accounts: dict[int, _AccountState],
+        keys: dict[int, _KeyState],
+    ) -> None:
+        orders = [order for _, order, _ in accepted]
+        used_accounts = {order.account_id: accounts[order.account_id] for order in orders}
+        used_keys = {order.key_id: keys[order.key_id] for order in orders}
+        await connection.execute(
+            self._sql["insert_batch"],
+            list(used_accounts),
+            [a.balance.available for a in used_accounts.values()],
+            [a.balance.held for a in used_accounts.values()],
+            [a.next_turn for a in used_accounts.values()],
+            list(used_keys),
+            [k.opens_window for k in used_keys.values()],
+            [k.usage.window_creates for k in used_keys.values()],
+            [k.usage.in_flight for k in used_keys.values()],
+            [task_id for task_id, _, _ in accepted],
+            [o.account_id for o in orders],
+            [o.key_id for o in orders],
+            [o.model for o in orders],
+            [o.param for o in orders],
+            [o.callback_url for o in orders],
+            [o.public_url for o in orders],
+            [" ".join(o.input_blobs) for o in orders],
+            [o.price for o in orders],
+            [turn for _, _, turn in accepted],
+        )
+
+    def _new_id(self, upstream: str) -> TaskId:
+        return TaskId(f"task_{upstream}_{self._clock.now_ms()}_{self._random.getrandbits(32):08x}")
+
+
+def _decide(order: NewTask, accounts: dict[int, _AccountState], keys: dict[int, _KeyState]) -> int:
+    """Admit one create: its turn in the queue. Changes the states only when it is accepted."""
+    key = keys.get(order.key_id)
+    if key is None or key.ended:
+        raise Unauthorized(KEY_ENDED)
+    account = accounts[key.account_id]
+    usage = admit(key.limits, key.usage)
+    balance = hold(account.balance, order.price)
+    if usage.window_creates == 1:
+        key.opens_window = True
+    key.usage = usage
+    account.balance = balance
+    account.next_turn += 1
+    return account.next_turn

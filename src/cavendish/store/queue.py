@@ -1,0 +1,136 @@
+"""The tasks table as the queue: leases, claims, marks, fenced finishes, and what the sweeper mends."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from cavendish.domain.errors import LeaseLost
+from cavendish.domain.orders import Failure, Outcome, ReturnReason, Success, Work
+from cavendish.domain.tasks import MAX_ATTEMPTS
+from cavendish.domain.text import Text
+from cavendish.store.database import Database
+from cavendish.store.group_commit import GroupCommit
+from cavendish.store.queries import load_queries
+
+SWEEP_BATCH = 500
+
+LEASE_LOST = Text(
+    en="the lease is over; the task may be held by another worker", zh="租约已结束；任务可能已由其他 worker 持有"
+)
+
+
+class PgWorkQueue:
+    """Implements `ports.WorkQueue` and `ports.LostWork`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = load_queries("tasks")
+        self._finishes: GroupCommit[Outcome, None] = GroupCommit(self._finish_live)
+        self._marks: GroupCommit[Work, None] = GroupCommit(self._mark_batch)
+
+    async def begin_lease(self, worker: str, ttl_seconds: float) -> str:
+        """A fresh token, alive for `ttl_seconds` by the database's clock."""
+        row = await self._database.fetchrow(self._sql["begin_lease"], worker, ttl_seconds)
+        assert row is not None
+        return str(row["token"])
+
+    async def renew_lease(self, token: str, ttl_seconds: float) -> None:
+        """One more term from now.
+
+        Raises:
+            LeaseLost: the last term is over; the token is dead for good.
+        """
+        if await self._database.fetchrow(self._sql["renew_lease"], token, ttl_seconds) is None:
+            raise LeaseLost(LEASE_LOST)
+
+    async def end_lease(self, token: str) -> None:
+        """The holder leaves."""
+        await self._database.fetch(self._sql["end_lease"], token)
+
+    async def claim(self, token: str, limit: int) -> list[Work]:
+        """Up to `limit` waiting tasks, in fair order; none when the lease is over."""
+        rows = await self._database.fetch(self._sql["claim"], token, limit)
+        return [
+            Work(
+                id=row["id"],
+                account_id=row["account_id"],
+                lease_token=token,
+                attempt=row["attempt"],
+                faults=row["faults"],
+                model=row["model"],
+                param=row["param"],
+                public_url=row["public_url"],
+                input_blobs=tuple(row["input_blobs"]),
+            )
+            for row in rows
+        ]
+
+    async def mark_generating(self, work: Work) -> None:
+        """The engine has started on `work`."""
+        await self._marks(work)
+
+    async def finish(self, outcome: Outcome) -> None:
+        """End a task this worker holds, with its settle or release, in one transaction.
+
+        Raises:
+            LeaseLost: the fence did not hold; nothing was changed.
+        """
+        await self._finishes(outcome)
+
+    async def give_back(self, token: str, works: Sequence[Work], reason: ReturnReason) -> None:
+        """The tasks wait again, those that are still held under `token`."""
+        name = "give_back" if reason == "stopping" else "give_back_after_fault"
+        await self._database.fetch(self._sql[name], token, [w.id for w in works], [w.attempt for w in works])
+
+    async def requeue_lost(self) -> int:
+        """Tasks whose lease ended, and that may be tried again, wait again; how many."""
+        row = await self._database.fetchrow(self._sql["requeue_lost"], MAX_ATTEMPTS, SWEEP_BATCH)
+        return row["tasks"] if row is not None else 0
+
+    async def fail_exhausted(self, text: Text) -> int:
+        """Tasks whose last attempt was lost fail as `internal`; how many."""
+        rows = await self._database.fetch(self._sql["exhausted"], MAX_ATTEMPTS, SWEEP_BATCH)
+        outcomes = [
+            Outcome(row["id"], row["account_id"], str(row["lease_token"]), row["attempt"], Failure("internal", text))
+            for row in rows
+        ]
+        return len(await self._finish(outcomes, lease_must_live=False)) if outcomes else 0
+
+    async def drop_ended_leases(self) -> None:
+        """Forget ended leases that hold nothing."""
+        await self._database.fetch(self._sql["drop_ended_leases"])
+
+    async def _mark_batch(self, works: Sequence[Work]) -> list[Exception | None]:
+        by_token: dict[str, list[Work]] = {}
+        for work in works:
+            by_token.setdefault(work.lease_token, []).append(work)
+        for token, held in by_token.items():
+            ids, attempts = [w.id for w in held], [w.attempt for w in held]
+            await self._database.fetch(self._sql["mark_generating"], token, ids, attempts)
+        return [None] * len(works)
+
+    async def _finish_live(self, outcomes: Sequence[Outcome]) -> list[Exception | None]:
+        ended = await self._finish(outcomes, lease_must_live=True)
+        return [None if outcome.id in ended else LeaseLost(LEASE_LOST) for outcome in outcomes]
+
+    async def _finish(self, outcomes: Sequence[Outcome], *, lease_must_live: bool) -> set[str]:
+        results = [outcome.result for outcome in outcomes]
+        successes = [result if isinstance(result, Success) else None for result in results]
+        failures = [result if isinstance(result, Failure) else None for result in results]
+        rows: list[asyncpg.Record] = await self._database.fetch(
+            self._sql["finish"],
+            [o.id for o in outcomes],
+            [o.account_id for o in outcomes],
+            [o.lease_token for o in outcomes],
+            [o.attempt for o in outcomes],
+            ["success" if s else "fail" for s in successes],
+            [s and s.blob for s in successes],
+            [s and s.width for s in successes],
+            [s and s.height for s in successes],
+            [f and f.code for f in failures],
+            [f and f.text.en[:2000] for f in failures],
+            [f and f.text.zh[:2000] for f in failures],
+            lease_must_live,
+            [s.note[:2000] if s and s.note else None for s in successes],
+        )
+        return {row["id"] for row in rows}

@@ -1,0 +1,110 @@
+"""The ASGI application. The hot paths are dispatched before the router; every error becomes the one envelope here."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from cavendish.domain.errors import RequestError
+from cavendish.domain.results import RESULTS_PATH
+from cavendish.web.account import AccountEndpoints
+from cavendish.web.answers import Answer, AnswerResponse, failure, fault, language_of, not_found, send_answer
+from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
+from cavendish.web.health import Health
+from cavendish.web.results import Results
+from cavendish.web.tasks import CREATE_PATH, QUERY_PATH, CreateTask, QueryTask
+
+
+class App:
+    """Everything that is served over HTTP."""
+
+    def __init__(
+        self, *, create: CreateTask, query: QueryTask, results: Results, account: AccountEndpoints, health: Health
+    ) -> None:
+        self._create = create
+        self._query = query
+        self._results = results
+        router = Router(
+            [
+                Route(CREATE_PATH, _elsewhere, methods=["POST"]),
+                Route(QUERY_PATH + "{task_id}", _elsewhere, methods=["GET"]),
+                Route("/api/v1/user/balance", account.balance, methods=["GET"]),
+                Route("/api/v1/models", account.models, methods=["GET"]),
+                Route("/healthz", health.healthz, methods=["GET"]),
+                Route("/readyz", health.readyz, methods=["GET"]),
+            ],
+            redirect_slashes=False,
+        )
+        self._rest = ExceptionMiddleware(
+            router, handlers={HTTPException: _http_exception, RequestError: _request_error}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. Never raises for a request that can still be answered."""
+        if scope["type"] != "http":
+            await _refuse_other_protocols(scope, receive, send)
+            return
+        send, sending = note_sending(send)
+        try:
+            answer = await self._answer(scope, receive, send)
+            if answer is not None:
+                await send_answer(send, answer)
+        except Disconnected:
+            return
+        except RequestError as error:
+            await send_answer(send, failure(error, language_of(scope)))
+        except Exception as error:
+            if sending():
+                raise  # half an answer is out: the server must cut the connection, so that the caller knows
+            await send_answer(send, fault(error, language_of(scope), scope["path"]))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        path: str = scope["path"]
+        method: str = scope["method"]
+        if method == "POST" and path == CREATE_PATH:
+            return await self._create(scope, receive)
+        if method == "GET" and path.startswith(QUERY_PATH):
+            return await self._query(scope, path[len(QUERY_PATH) :])
+        if path.startswith(RESULTS_PATH):
+            await self._results(scope, send)
+            return None
+        scope["app"] = self  # Starlette's sign that its exceptions are handled by us
+        await self._rest(scope, receive, send)
+        return None
+
+
+async def _elsewhere(_request: Request) -> Response:
+    raise AssertionError("dispatched before the router; listed so that other methods are told what is allowed")
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    allow = (
+        sorted((error.headers or {}).get("Allow", "").replace(" ", "").split(",")) if error.status_code == 405 else ()
+    )
+    return AnswerResponse(not_found(request.url.path, language_of(request.scope), allow))
+
+
+async def _request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return AnswerResponse(failure(error, language_of(request.scope)))
+
+
+async def _refuse_other_protocols(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    assert scope["type"] == "lifespan", scope["type"]
+    handlers: dict[str, Callable[[], Awaitable[None]]] = {
+        "lifespan.startup": lambda: send({"type": "lifespan.startup.complete"}),
+        "lifespan.shutdown": lambda: send({"type": "lifespan.shutdown.complete"}),
+    }
+    while True:
+        kind = (await receive())["type"]
+        await handlers[kind]()
+        if kind == "lifespan.shutdown":
+            return

@@ -1,0 +1,101 @@
+"""The little of ASGI that the hot endpoints use directly."""
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from cavendish.domain.errors import InvalidRequest, Problem
+from cavendish.domain.text import Text
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+_HOST = re.compile(rb"[A-Za-z0-9._\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+
+
+class Disconnected(Exception):
+    """The caller hung up before the request was whole."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that lower-case name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+def origin(scope: Scope) -> str:
+    """Scheme and host that the request was sent to, as the caller named it."""
+    host = header(scope, b"host")
+    if host is None or _HOST.fullmatch(host) is None:
+        name, port = scope.get("server") or ("localhost", None)
+        host = f"{name}:{port}".encode() if port else str(name).encode()
+    return f"{scope.get('scheme', 'http')}://{host.decode('ascii')}"
+
+
+async def read_body(receive: Receive, *, limit: int, inline_limit: int) -> bytes:
+    """The whole body.
+
+    Args:
+        limit: bytes of a body without inline images.
+        inline_limit: bytes of a body that has some; only such a body may pass `limit`.
+
+    Raises:
+        InvalidRequest: it is too large; the rest of it is not read.
+        Disconnected: the caller hung up.
+    """
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body", False) and len(body) <= limit:
+        return body
+    parts: list[bytes] = [body]
+    size = len(body)
+    may_be_large = False
+    while message.get("more_body", False):
+        if size > limit and not may_be_large:
+            may_be_large = b"data:image/" in b"".join(parts).lower()
+        if size > (inline_limit if may_be_large else limit):
+            raise too_large(limit)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part: bytes = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    whole = b"".join(parts)
+    if size > limit and not (b"data:image/" in whole.lower() and size <= inline_limit):
+        raise too_large(limit)
+    return whole
+
+
+def too_large(limit: int) -> InvalidRequest:
+    """The error for a body over `limit` bytes."""
+    return InvalidRequest(
+        [
+            Problem(
+                "",
+                Text(
+                    en=f"The body must be at most {limit} bytes without its inline images; send large images by URL",
+                    zh=f"请求体（不含内联图片）最多 {limit} 字节；大图片请使用 URL",
+                ),
+            )
+        ]
+    )
+
+
+def note_sending(send: Send) -> tuple[Send, Callable[[], bool]]:
+    """`send`, and a question: has an answer begun?"""
+    begun = False
+
+    async def noting(message: Message) -> None:
+        nonlocal begun
+        begun = True
+        await send(message)
+
+    return noting, lambda: begun

@@ -1,0 +1,147 @@
+"""The two hot endpoints, create and query, as bare ASGI callables."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from cavendish.domain.errors import InvalidRequest, NotFound, Problem
+from cavendish.domain.orders import TaskView
+from cavendish.domain.results import RESULTS_PATH
+from cavendish.domain.tasks import TERMINAL, TaskId
+from cavendish.domain.text import Language, Text, shortened
+from cavendish.flows.submit import Submit
+from cavendish.ports import TaskViews
+from cavendish.web.answers import Answer, language_of, success
+from cavendish.web.asgi import Receive, Scope, origin, read_body, too_large
+from cavendish.web.auth import KeyRing
+
+CREATE_PATH = "/api/v1/tasks/create"
+QUERY_PATH = "/api/v1/tasks/query/"
+
+BODY_LIMIT_BYTES = 1024 * 1024
+INLINE_BODY_LIMIT_BYTES = 64 * 1024 * 1024
+LARGE_BODIES_AT_ONCE = 4
+MAX_ID_CHARS = 200
+
+
+class TaskData(msgspec.Struct):
+    """`data` of a query answer and, later, the body of a callback: §3 of the contract."""
+
+    taskId: str  # noqa: N815 - the wire's names
+    model: str
+    state: str
+    resultJson: str  # noqa: N815
+    resultUrls: list[str]  # noqa: N815
+    failCode: str | None  # noqa: N815
+    failMsg: str | None  # noqa: N815
+    createTime: int  # noqa: N815
+    completeTime: int | None  # noqa: N815
+    costTime: int | None  # noqa: N815
+    creditsConsumed: int  # noqa: N815
+    param: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def task_data(task: TaskView, language: Language) -> TaskData:
+    """The wire's view of a task."""
+    urls = [f"{task.public_url}{RESULTS_PATH}{name}" for name in task.result_blobs]
+    return TaskData(
+        taskId=task.id,
+        model=task.model,
+        state=task.state,
+        resultJson=_encoder.encode({"resultUrls": urls}).decode() if urls else "",
+        resultUrls=urls,
+        failCode=task.fail_code,
+        failMsg=task.fail_text.say(language) if task.fail_text is not None else None,
+        createTime=task.created_ms,
+        completeTime=task.finished_ms,
+        costTime=task.finished_ms - task.created_ms if task.finished_ms is not None else None,
+        creditsConsumed=task.credits_charged,
+        param=task.param,
+    )
+
+
+class CreateTask:
+    """POST /api/v1/tasks/create"""
+
+    def __init__(self, keys: KeyRing, submit: Submit) -> None:
+        self._keys = keys
+        self._submit = submit
+        self._decoder = msgspec.json.Decoder()
+        self._large = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive) -> Answer:
+        """Answer with the new task's id.
+
+        Raises:
+            RequestError: see `web/answers.py` for what each becomes.
+        """
+        caller = await self._keys.caller(scope)
+        body = await read_body(receive, limit=BODY_LIMIT_BYTES, inline_limit=INLINE_BODY_LIMIT_BYTES)
+        if len(body) <= BODY_LIMIT_BYTES:
+            decoded = self._decode(body)
+        else:
+            async with self._large:
+                decoded = await asyncio.to_thread(self._decode, body)
+                if len(body) - _inline_bytes(decoded) > BODY_LIMIT_BYTES:
+                    raise too_large(BODY_LIMIT_BYTES)
+        task_id = await self._submit(caller, decoded, origin(scope))
+        return success({"taskId": task_id})
+
+    def _decode(self, body: bytes) -> dict[str, Any]:
+        try:
+            decoded = self._decoder.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise _body_problem(f"The body is not JSON: {reason}", f"请求体不是有效的 JSON：{reason}") from None
+        if not isinstance(decoded, dict):
+            raise _body_problem(
+                f"The body must be a JSON object; got {shortened(decoded)}",
+                f"请求体必须是 JSON 对象；收到 {shortened(decoded)}",
+            )
+        return decoded
+
+
+class QueryTask:
+    """GET /api/v1/tasks/query/{taskId}"""
+
+    def __init__(self, keys: KeyRing, views: TaskViews) -> None:
+        self._keys = keys
+        self._views = views
+
+    async def __call__(self, scope: Scope, task_id: str) -> Answer:
+        """Answer with the caller's task.
+
+        Raises:
+            NotFound: no such task, or another account's: the two cannot be told apart.
+        """
+        caller = await self._keys.caller(scope)
+        task = await self._views.find(TaskId(task_id)) if _could_be_an_id(task_id) else None
+        if task is None or task.account_id != caller.account_id:
+            raise NotFound(Text(en=f"There is no task {shortened(task_id)}", zh=f"没有任务 {shortened(task_id)}"))
+        return success(task_data(task, language_of(scope)))
+
+
+def is_final(data: TaskData) -> bool:
+    """Whether the answer can never change."""
+    return data.state in TERMINAL
+
+
+def _could_be_an_id(task_id: str) -> bool:
+    return 0 < len(task_id) <= MAX_ID_CHARS and task_id.isascii() and task_id.isprintable()
+
+
+def _body_problem(en: str, zh: str) -> InvalidRequest:
+    return InvalidRequest([Problem("", Text(en=en, zh=zh))])
+
+
+def _inline_bytes(body: dict[str, Any]) -> int:
+    fields = body.get("input")
+    if not isinstance(fields, dict):
+        return 0
+    lists = [fields.get("image_input"), fields.get("image_urls")]
+    references = [r for images in lists if isinstance(images, list) for r in images if isinstance(r, str)]
+    return sum(len(r) for r in references if r[:11].lower() == "data:image/")

@@ -1,0 +1,162 @@
+"""The composition root: the only module that knows concrete classes and joins them."""
+
+import asyncio
+import os
+import socket
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from cavendish.blobs import ObjectBlobs
+from cavendish.clock import SystemClock
+from cavendish.domain.catalog import Catalog, build_catalog, merged
+from cavendish.domain.errors import Misconfigured
+from cavendish.domain.text import Text
+from cavendish.engines.illustrator.engine import Illustrator
+from cavendish.engines.simulator import Simulator
+from cavendish.flows.draw import Draw
+from cavendish.flows.submit import Submit
+from cavendish.flows.sweep import Sweeper
+from cavendish.flows.work import Worker
+from cavendish.images.service import PillowImages
+from cavendish.outbound.client import Outbound
+from cavendish.outbound.fetcher import ImageFetcher
+from cavendish.ports import Engine
+from cavendish.settings import Settings
+from cavendish.store.accounts import PgAccounts
+from cavendish.store.database import Database
+from cavendish.store.embedded import EmbeddedServer
+from cavendish.store.listener import Listener
+from cavendish.store.migrate import migrate
+from cavendish.store.orders import PgTaskOrders
+from cavendish.store.queue import PgWorkQueue
+from cavendish.store.views import PgTaskViews
+from cavendish.web.account import AccountEndpoints
+from cavendish.web.app import App
+from cavendish.web.auth import KeyRing
+from cavendish.web.health import Check, Health
+from cavendish.web.results import Results
+from cavendish.web.tasks import CreateTask, QueryTask
+
+
+def load_catalog(override: Path | None) -> Catalog:
+    """The catalogue of this version, with the operator's file on top.
+
+    Raises:
+        Misconfigured: the file cannot be read or says something impossible.
+    """
+    raw = tomllib.loads(files("cavendish").joinpath("catalog.toml").read_text(encoding="utf-8"))
+    if override is not None:
+        try:
+            raw = merged(raw, tomllib.loads(override.read_text(encoding="utf-8")))
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise Misconfigured(
+                Text(en=f"CAVENDISH_CATALOG_FILE: {error}", zh=f"CAVENDISH_CATALOG_FILE：{error}")
+            ) from error
+    return build_catalog(raw)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIterator[Database]:
+    """The database of the settings, the embedded one included, brought to this version's schema."""
+    embedded = None
+    dsn = settings.database_url
+    if dsn is None:
+        embedded = await asyncio.to_thread(EmbeddedServer.start, settings.data_dir.resolve())
+        dsn = embedded.dsn
+    try:
+        async with Database.open(dsn, max_connections=settings.database_connections) as database:
+            if migrated:
+                await migrate(database)
+            yield database
+    finally:
+        if embedded is not None:
+            await asyncio.to_thread(embedded.close)
+
+
+class Parts:
+    """One process's objects, joined."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.clock = SystemClock()
+        self.catalog = load_catalog(settings.catalog_file)
+        self.accounts = PgAccounts(database)
+        self.queue = PgWorkQueue(database)
+        self.listener = Listener(database.dsn)
+        self.blobs = ObjectBlobs(settings.blobs_url or f"file://{settings.data_dir.resolve() / 'blobs'}")
+        self.images = PillowImages()
+
+    def engine(self) -> Engine:
+        """The engine of the settings."""
+        if self.settings.engine == "simulator":
+            return Simulator(self.settings.simulator_latency_seconds)
+        return Illustrator(processes=self.settings.illustrator_processes)
+
+    def app(self, checks: dict[str, Check]) -> App:
+        """The HTTP application."""
+        settings = self.settings
+        keys = KeyRing(self.accounts, self.clock)
+        self.listener.subscribe("cavendish_keys", keys.forget)
+        submit = Submit(
+            catalog=self.catalog,
+            orders=PgTaskOrders(self.database, self.clock),
+            blobs=self.blobs,
+            images=self.images,
+            public_url=settings.public_url,
+            allow_private_urls=settings.allow_private_urls,
+        )
+        return App(
+            create=CreateTask(keys, submit),
+            query=QueryTask(keys, PgTaskViews(self.database)),
+            results=Results(self.blobs),
+            account=AccountEndpoints(keys, self.accounts, self.catalog),
+            health=Health({"database": self.database.answers, **checks}),
+        )
+
+    def worker(self, engine: Engine, outbound: Outbound) -> Worker:
+        """This process's worker, woken by notifications."""
+        settings = self.settings
+        draw = Draw(
+            catalog=self.catalog,
+            engine=engine,
+            images=self.images,
+            fetcher=ImageFetcher(outbound),
+            blobs=self.blobs,
+        )
+        worker = Worker(
+            queue=self.queue,
+            draw=draw,
+            blobs=self.blobs,
+            clock=self.clock,
+            name=f"{socket.gethostname()}:{os.getpid()}",
+            slots=settings.worker_slots,
+            lease_ttl_seconds=settings.lease_ttl_seconds,
+            task_deadline_seconds=settings.task_deadline_seconds,
+        )
+        self.listener.subscribe("cavendish_waiting", worker.wake)
+        return worker
+
+    def sweeper(self) -> Sweeper:
+        """This process's sweeper."""
+        interval = min(5.0, self.settings.lease_ttl_seconds / 3)
+        return Sweeper(lost=self.queue, clock=self.clock, interval_seconds=interval)
+
+    def close(self) -> None:
+        """Let go of threads."""
+        self.images.close()
+        self.blobs.close()
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Everything that a serving or working process needs."""
+    async with open_database(settings) as database:
+        parts = Parts(settings, database)
+        try:
+            yield parts
+        finally:
+            parts.close()
