@@ -1,6 +1,7 @@
 """Callbacks to real servers: every answer counts, and every failure has a stable word."""
 
 import asyncio
+import gzip
 import socket
 
 import pytest
@@ -10,6 +11,7 @@ from cavendish import __version__
 from cavendish.domain.errors import BadImage
 from cavendish.outbound import DeliveryFailed, Failure, client
 from tests.loopback import (
+    MB,
     Script,
     ScriptedResolver,
     Visit,
@@ -61,14 +63,26 @@ async def test_a_long_answer_is_cut() -> None:
     assert (answer.status, answer.body) == (200, b"a" * 1500)
 
 
+async def test_a_packed_answer_is_kept_as_it_came() -> None:
+    packed = gzip.compress(bytes(MB))
+
+    async def script(visit: Visit) -> None:
+        await visit.answer(200, packed, {"Content-Encoding": "gzip"})
+
+    async with loopback_server(script) as server, outbound() as subject:
+        answer = await post(subject, f"http://shop.example:{server.port}/")
+
+    assert answer.body == packed[:4096]
+
+
 async def test_an_answer_counts_though_its_body_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async def script(visit: Visit) -> None:
         await visit.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         await visit.wait_for_hang_up()
 
-    monkeypatch.setattr(client, "ANSWER_BODY_SECONDS", 0.1)
+    monkeypatch.setattr(client, "ANSWER_BODY_SECONDS", 0.6)
     async with loopback_server(script) as server, outbound() as subject:
-        answer = await post(subject, f"http://shop.example:{server.port}/")
+        answer = await post(subject, f"http://shop.example:{server.port}/", timeout_seconds=0.5)
 
     assert (answer.status, answer.body) == (200, b"half")
 
