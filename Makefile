@@ -1,0 +1,56 @@
+# Every target sets up what it needs in .venv. `make help` lists them.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PROMPT ?=
+MODEL ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test serve lint format lock clean
+
+help: ## Show these lines
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/runtime ## One task through the whole API; the picture lands in demo/. PROMPT="…" MODEL=… change it
+	@PROMPT="$(PROMPT)" MODEL="$(MODEL)" $(BIN)/python scripts/demo.py
+
+serve: .venv/runtime ## Run the server on http://127.0.0.1:8787, data in ./cavendish-data
+	@$(BIN)/cavendish serve
+
+test: .venv/dev ## The whole suite, on a real PostgreSQL that it brings along
+	@$(BIN)/python -m pytest
+
+lint: .venv/dev ## ruff, mypy, import-linter
+	@$(BIN)/ruff format --check src tests scripts
+	@$(BIN)/ruff check src tests scripts
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/dev ## Lay out the code
+	@$(BIN)/ruff format src tests scripts
+	@$(BIN)/ruff check --fix src tests scripts
+
+lock: .venv/bin/python ## Choose dependency versions anew
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--python-version 3.11 --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--python-version 3.11 --constraint requirements.lock --group dev --output-file requirements-dev.lock pyproject.toml
+
+clean: ## Remove what these targets made, but never data
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Cavendish needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; }
+	@echo "Making .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime: .venv/bin/python requirements.lock pyproject.toml
+	@echo "Installing (once; this downloads about 100 MB)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/dev: .venv/runtime requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
