@@ -3,6 +3,7 @@
 import msgspec
 
 from cavendish.engines.illustrator.art import Pose, Spot, drawing
+from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.grounds import foot
 from cavendish.engines.illustrator.scene import Actor, Relation
 from cavendish.engines.illustrator.scenery import Stage
@@ -10,6 +11,9 @@ from cavendish.engines.illustrator.vocabulary import Row, vocabulary
 
 SKY_PAINTED = frozenset({"sun", "moon", "cloud"})
 """Subjects that the sky itself draws."""
+
+_PAINTED_BY: dict[str, tuple[str, ...]] = {"window": ("window",), "table": ("table",)}
+"""Subjects that a place already is."""
 
 _BARE_PLACES = frozenset({"window", "room", "table", "stage"})
 _ANCHOR_OF = {"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand"}
@@ -36,7 +40,11 @@ def arrange(stage: Stage) -> list[Placed]:
     rows = vocabulary().subjects
     actors = stage.scene.actors
     hosted = _hosts(stage)
-    free = [index for index, actor in enumerate(actors) if index not in hosted and actor.id not in SKY_PAINTED]
+    free = [
+        index
+        for index, actor in enumerate(actors)
+        if index not in hosted and actor.id not in SKY_PAINTED and actor.id not in _PAINTED_BY.get(stage.place, ())
+    ]
     standing = [index for index in free if rows[actors[index].id].kind not in {"sky", "far"}]
     placed: dict[int, list[Placed]] = {}
     for index in free:
@@ -47,14 +55,12 @@ def arrange(stage: Stage) -> list[Placed]:
     columns = _columns(stage, len(standing))
     hero = _hero_height(stage, [actors[index] for index in standing], bool(hosted))
     for number, index in enumerate(standing):
-        placed[index] = _row_of(
-            stage, actors[index], hero, columns[number], number, len(standing), index in set(hosted.values()) and False
-        )
+        placed[index] = _row_of(stage, actors[index], hero, columns[number], number, len(standing))
     for index, (relation, host) in hosted.items():
         if placed.get(host):
             placed[index] = _joined(stage, actors[index], relation, placed[host][0])
         else:
-            placed[index] = _row_of(stage, actors[index], hero, stage.width * 0.5, 0, 1, False)
+            placed[index] = _row_of(stage, actors[index], hero, stage.width * 0.5, 0, 1)
     return sorted((one for group in placed.values() for one in group), key=lambda one: one.order)
 
 
@@ -68,6 +74,8 @@ def _hosts(stage: Stage) -> dict[int, tuple[Relation, int]]:
         elif relation.kind not in _ANCHOR_OF:
             continue
         if stage.scene.actors[host].id in SKY_PAINTED and stage.scene.actors[host].id != "moon":
+            continue
+        if stage.scene.actors[host].id in _PAINTED_BY.get(stage.place, ()):
             continue
         if guest not in found and host not in found and stage.scene.actors[host].id not in SKY_PAINTED:
             found[guest] = (relation, host)
@@ -111,7 +119,7 @@ def _columns(stage: Stage, count: int) -> list[float]:
     return [width * share for share in shares[:count]]
 
 
-def _row_of(stage: Stage, actor: Actor, hero: float, x: float, number: int, groups: int, raised: bool) -> list[Placed]:
+def _row_of(stage: Stage, actor: Actor, hero: float, x: float, number: int, groups: int) -> list[Placed]:
     """All instances of one standing, floating or flying actor around x."""
     rows = vocabulary().subjects
     row = rows[actor.id]
@@ -135,6 +143,9 @@ def _row_of(stage: Stage, actor: Actor, hero: float, x: float, number: int, grou
     elif wide > room:
         height *= room / wide
     wide = pose.width * height / pose.tall
+    if actor.count > 1 and groups == 1:
+        x = stage.width / 2
+    step = min(step, (stage.width * 0.96 - wide) / max(1, per_line - 1))
     middle = min(max(x, wide * 0.52), stage.width - wide * 0.52) if wide < stage.width else stage.width / 2
     found = []
     for one in range(actor.count):
@@ -169,7 +180,7 @@ def _room_above(stage: Stage) -> float:
     return stage.height * 0.9
 
 
-def _base(stage: Stage, row: Row, actor: Actor, away: float, tall: float, lots: "Chance") -> tuple[float, bool]:
+def _base(stage: Stage, row: Row, actor: Actor, away: float, tall: float, lots: Chance) -> tuple[float, bool]:
     """The y at which it stands, and whether it casts a shadow there."""
     height = stage.height
     if row.kind == "air" and actor.pose not in {"stand", "sit", "sleep", "walk"} and stage.place not in _BARE_PLACES:
@@ -184,7 +195,11 @@ def _base(stage: Stage, row: Row, actor: Actor, away: float, tall: float, lots: 
         return height * (0.84 - 0.2 * away), True
     if stage.place == "space":
         return height * (0.86 - 0.1 * away), row.kind != "air"
-    if row.kind == "water" or stage.ground.painter == "water":
+    if stage.ground.painter == "water":
+        if row.kind == "water":
+            return foot(stage, min(0.75, away + (0.42 if stage.place == "lake" else 0.3))), False
+        if stage.place == "lake":  # whoever does not swim keeps to a bank
+            return (stage.horizon + 14 if row.size > 2.5 else height * (0.95 - 0.08 * away)), True
         return foot(stage, min(0.7, away + 0.3)), False
     if stage.ground.painter == "street" and row.size > 3:
         return stage.horizon + (height - stage.horizon) * 0.3, True
@@ -253,7 +268,7 @@ def _joined(stage: Stage, actor: Actor, relation: Relation, host: Placed) -> lis
         anchor = "seat"
     x, y = host.spot.anchor(host.pose, anchor)
     ratio = _weight(actor, row) / _weight(host.actor, host.row)
-    tall = host.spot.height * min(1.0, max(0.24, ratio)) * (0.86 if relation.kind == "in" else 1.0)
+    tall = host.spot.height * min(1.0, max(0.34 if host.row.size > 2 else 0.24, ratio)) * (0.86 if relation.kind == "in" else 1.0)
     if relation.kind == "under":
         y = host.spot.y + stage.height * 0.015
         x = host.spot.x if "under" not in host.pose.anchors else x

@@ -10,31 +10,11 @@ from cavendish.engines.illustrator.interiors import (
     paint_room, paint_space, paint_studio, paint_table, paint_underwater, paint_window,
 )  # fmt: skip
 from cavendish.engines.illustrator.palette import mix
+from cavendish.engines.illustrator.picture import Picture, Plate
 from cavendish.engines.illustrator.scene import Scene
 from cavendish.engines.illustrator.scenery import LEAF_COLORS, Stage, stage_for
 from cavendish.engines.illustrator.sky import paint_falling, paint_lightning
 from cavendish.engines.illustrator.vocabulary import vocabulary
-
-
-class Plate(msgspec.Struct, frozen=True):
-    """One layer of the picture as the inside of an SVG; `share` of the final pixels is enough for it."""
-
-    svg: str
-    share: float = 1.0
-    blur: float = 0.0
-    """Softness as a share of the picture's shorter side."""
-
-
-class Picture(msgspec.Struct, frozen=True):
-    """Plates from back to front in units of `width` x `height`, and how the whole is finished."""
-
-    plates: tuple[Plate, ...]
-    width: float
-    height: float
-    style: str | None = None
-    vignette: float = 0.35
-    glow: str | None = None
-    text: bool = False
 
 
 _PAINTERS = {
@@ -73,21 +53,27 @@ def compose(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
         width=width,
         height=height,
         style=scene.style,
-        glow=stage.sky.light,
     )
 
 
 def choose_place(scene: Scene) -> str:
     """The named place, or the one where the named subjects are at home."""
     rows = vocabulary().subjects
-    kinds = [rows[actor.id].kind for actor in scene.actors if actor.id not in SKY_PAINTED]
+    named = [actor for actor in scene.actors if actor.id not in SKY_PAINTED]
+    kinds = [rows[actor.id].kind for actor in named]
     if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"}:
         return "underwater"
+    if scene.place == "sea" and kinds and "water" not in kinds and kinds[0] in {"ground", "small", "furniture"}:
+        return "beach"
     if scene.place:
         return scene.place
-    if any(actor.id == "window" for actor in scene.actors):
+    if any(actor.id == "window" for actor in named):
         return "window"
-    for actor in scene.actors:
+    if kinds and all(kind == "small" or actor.id == "table" for kind, actor in zip(kinds, named, strict=True)):
+        homes = [rows[actor.id].place for actor in named if rows[actor.id].place]
+        if not homes and "small" in kinds:
+            return "table"
+    for actor in named:
         home = rows[actor.id].place
         if home:
             return home
@@ -95,8 +81,6 @@ def choose_place(scene: Scene) -> str:
         return "sea"
     if "furniture" in kinds:
         return "room"
-    if kinds and all(kind == "small" for kind in kinds):
-        return "table"
     return "meadow"
 
 

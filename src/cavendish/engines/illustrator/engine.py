@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from cavendish.domain.errors import EngineError
 from cavendish.domain.text import Text
-from cavendish.engines.illustrator.picture import draw
+from cavendish.engines.illustrator.draw import draw
 from cavendish.ports import EngineImage, ImageRequest
 
 _TASKS_PER_PROCESS = 64

@@ -4,6 +4,7 @@ from cavendish.engines.illustrator.art import Spot, drawing, placed
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.palette import mix, tone
 from cavendish.engines.illustrator.scenery import LEAF_COLORS, Stage
+from cavendish.engines.illustrator.shapes import path, stroke
 from cavendish.engines.illustrator.sky import paint_sky, ridge
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
@@ -63,8 +64,7 @@ def paint_land(stage: Stage) -> None:
         base = stage.horizon + (height - stage.horizon) * level
         top, bottom = mix(far, near, level), mix(far, near, min(1.0, level + 0.5))
         defs, paint = stage.gradient((0, tone(top, "light"), 1), (0.35, top, 1), (1, bottom, 1))
-        crest = ridge(stage, base + height * rise, height * rise, 0.5, f"land{index}")
-        body = crest.replace("M0 ", "M0 ", 1).removesuffix("Z")
+        body = ridge(stage, base + height * rise, height * rise, 0.5, f"land{index}").removesuffix("Z")
         stage.middle.append(f'{defs}<path d="{body} V{height:g} H0Z" fill="{paint}"/>')
     if stage.place == "desert":
         _ripples(stage)
@@ -123,7 +123,8 @@ def _drifts(stage: Stage) -> None:
 
 def water(stage: Stage, top: float, bottom: float) -> None:
     """A sheet of water between two heights, with wavelets and the light's path on it."""
-    near, far = stage.lit(stage.ground.near), mix(stage.lit(stage.ground.far), stage.sky.low, 0.45)
+    near = mix(stage.lit(stage.ground.near), stage.sky.top, 0.25)
+    far = mix(stage.lit(stage.ground.far), stage.sky.low, 0.6)
     defs, paint = stage.gradient((0, far, 1), (0.3, mix(far, near, 0.55), 1), (1, near, 1))
     stage.middle.append(
         f'{defs}<rect y="{top:.1f}" width="{stage.width:g}" height="{bottom - top + 2:.1f}" fill="{paint}"/>'
@@ -145,16 +146,61 @@ def water(stage: Stage, top: float, bottom: float) -> None:
         )
 
 
+def _glitter(stage: Stage, top: float, bottom: float) -> None:
+    """The light's path on the water under a sun or moon."""
+    if stage.orb_at is None:
+        return
+    lots = stage.lots.branch("glitter")
+    color = mix(stage.sky.low, "#fffbe6", 0.55)
+    dashes = []
+    for _ in range(70):
+        depth = lots.between(0, 1)
+        y = top + 4 + (bottom - top) * depth**1.3
+        spread = 26 + 130 * depth
+        x, long = stage.orb_at + lots.between(-spread, spread), (14 + 70 * depth) * lots.between(0.5, 1.2)
+        dashes.append(f"M{x - long / 2:.0f} {y:.0f}h{long:.0f}")
+    stage.middle.append(stroke("".join(dashes), color, 4, opacity=0.62))
+
+
 def paint_water(stage: Stage) -> None:
-    """Open water to the horizon; a lake has its far bank."""
+    """Open water to the horizon; a lake has banks on both sides of it."""
     paint_sky(stage, ridges=stage.place == "lake")
     water(stage, stage.horizon, stage.height)
+    _glitter(stage, stage.horizon, stage.height * 0.95)
     if stage.place == "lake":
         bank = stage.lit("#6f9c5a", 0.45)
         stage.middle.append(
             f'<path d="{ridge(stage, stage.horizon + 12, 34, 0.6, "bank")}" fill="{bank}"/>'
         )  # fmt: skip
-        decorate(stage, ("pine", "tree"), each=4, grow=0.55)
+        _far_trees(stage)
+        _near_bank(stage)
+
+
+def _far_trees(stage: Stage) -> None:
+    lots, rows = stage.lots.branch("bank"), vocabulary().subjects
+    for number in range(round(stage.width / 60)):
+        name = lots.pick(("pine", "pine", "tree"))
+        x = (number + lots.between(0, 1)) * 60
+        if 0.36 < x / stage.width < 0.64 and lots.likely(0.7):
+            continue
+        spot = Spot(x, stage.horizon + 12, lots.between(46, 100), 0.55, lots.likely(0.5))
+        pose = drawing(name).pose(None)
+        stage.middle.append(placed(name, pose, rows[name].colors, spot, stage.light, stage.mark()))
+
+
+def _near_bank(stage: Stage) -> None:
+    """A grassy edge in front, for whatever does not swim."""
+    top = stage.height * 0.84
+    grass = stage.lit("#6aa04c")
+    crest = ridge(stage, top + 60, 60, 0.5, "nearbank").removesuffix("Z") + f" V{stage.height:.0f} H0Z"
+    defs, paint = stage.gradient((0, tone(grass, "light"), 1), (1, tone(grass, "shade"), 1))
+    stage.middle.append(path(crest, tone(grass, "deep"), opacity=0.5, move=(0, -9)) + defs + path(crest, paint))
+    lots = stage.lots.branch("reeds")
+    blades = "".join(
+        f"M{(x := lots.between(0, stage.width)):.0f} {top + 50:.0f}q{lots.between(-14, 14):.0f} -40 {lots.between(-20, 20):.0f} {lots.between(-90, -50):.0f}"
+        for _ in range(round(stage.width / 30))
+    )
+    stage.middle.append(stroke(blades, tone(grass, "shade"), 5, opacity=0.8))
 
 
 def paint_shore(stage: Stage) -> None:

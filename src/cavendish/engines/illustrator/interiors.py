@@ -1,8 +1,10 @@
 """Rooms, table tops, the view through a window; and the places without a horizon: under water, space, a studio."""
 
 from cavendish.engines.illustrator.art import Spot, drawing, placed
+from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.palette import Light, mix, tone
 from cavendish.engines.illustrator.scenery import Stage
+from cavendish.engines.illustrator.shapes import path
 from cavendish.engines.illustrator.sky import paint_falling, ridge
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
@@ -258,7 +260,7 @@ def paint_underwater(stage: Stage) -> None:
     """Blue depth with light shafts, bubbles, weed and a sandy bed."""
     width, height, lots = stage.width, stage.height, stage.lots.branch("deep")
     night = stage.scene.time == "night"
-    stage.light = Light("#9fd8e8" if not night else "#5a86b8", 0.45, "#3f9fc0" if not night else "#1f4f80")
+    stage.light = Light("#bfeaf2" if not night else "#6f9ccc", 0.3, "#3f9fc0" if not night else "#1f4f80")
     stage.horizon = height * 0.62
     top, mid, low = ("#7fe0e6", "#2795bd", "#124f82") if not night else ("#2f6fa0", "#15487c", "#0a2450")
     defs, paint = stage.gradient((0, top, 1), (0.45, mid, 1), (1, low, 1))
@@ -273,19 +275,31 @@ def paint_underwater(stage: Stage) -> None:
         crest = ridge(stage, height * level + 40, height * 0.09, 0.7, f"bed{k}").removesuffix("Z")
         stage.middle.append(f'<path d="{crest} V{height:g} H0Z" fill="{stage.lit(stage.ground.near, depth)}"/>')
         for _ in range(4):
-            x, tall = width * lots.between(0, 1), height * lots.between(0.12, 0.3) * (1.1 - depth)
-            y, sway = height * (level + 0.04), lots.between(-30, 30)
-            color = stage.lit(lots.pick(("#3f9c5a", "#2f8c78", "#d9607c", "#e88a4a")), depth)
-            stage.middle.append(
-                f'<path d="M{x:.0f} {y:.0f}q{sway:.0f} {-tall * 0.3:.0f} 0 {-tall * 0.6:.0f}t{sway * 0.4:.0f} {-tall * 0.4:.0f}M{x + 18:.0f} {y:.0f}q{-sway:.0f} {-tall * 0.2:.0f} 6 {-tall * 0.5:.0f}M{x - 18:.0f} {y:.0f}q{sway * 0.6:.0f} {-tall * 0.2:.0f} -8 {-tall * 0.6:.0f}" '
-                f'stroke="{color}" stroke-width="{13 * (1.1 - depth):.0f}" fill="none" stroke-linecap="round"/>'
-            )
+            side = lots.pick((lots.between(-0.02, 0.26), lots.between(0.74, 1.02)))
+            color = stage.lit(lots.pick(("#3f9c5a", "#2f8c78", "#c9556f", "#d97a44")), depth)
+            at = (width * side, height * (level + 0.05))
+            stage.middle.append(_weed(at, height * lots.between(0.14, 0.3) * (1.1 - depth), color, lots))
     for _ in range(26):
         x, y, r = width * lots.between(0, 1), height * lots.between(0.04, 0.8), lots.between(3, 13)
         stage.front.append(
             f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{r:.1f}" fill="#dff6fa" fill-opacity="0.22" stroke="#eefcff" stroke-width="2" opacity="0.7"/>'
             f'<circle cx="{x - r * 0.35:.1f}" cy="{y - r * 0.35:.1f}" r="{r * 0.22:.1f}" fill="#ffffff" opacity="0.9"/>'
         )
+
+
+def _weed(foot: tuple[float, float], tall: float, color: str, lots: Chance) -> str:
+    """A tuft of ribbon weed, each leaf widest in the middle and swaying to one side."""
+    parts = []
+    for leaf in range(5):
+        x, long = foot[0] + (leaf - 2) * tall * 0.09, tall * lots.between(0.6, 1.0)
+        lean, wide = long * lots.between(-0.2, 0.2) + (leaf - 2) * long * 0.08, tall * 0.05
+        d = (
+            f"M{x - wide * 0.5:.0f} {foot[1]:.0f}C{x - wide * 2 + lean:.0f} {foot[1] - long * 0.35:.0f} {x + wide + lean * 0.2:.0f} "
+            f"{foot[1] - long * 0.65:.0f} {x + lean:.0f} {foot[1] - long:.0f}C{x + wide * 3 + lean * 0.2:.0f} {foot[1] - long * 0.6:.0f} "
+            f"{x + wide + lean:.0f} {foot[1] - long * 0.35:.0f} {x + wide * 0.6:.0f} {foot[1]:.0f}Z"
+        )
+        parts.append(path(d, color if leaf % 2 else tone(color, "shade")))
+    return "".join(parts)
 
 
 def paint_space(stage: Stage) -> None:

@@ -9,9 +9,9 @@ Lab = tuple[float, float, float]
 _TONES: dict[str, tuple[float, float]] = {  # lightness step, chroma factor
     "glow": (0.15, 0.80),
     "light": (0.07, 0.95),
-    "shade": (-0.08, 1.06),
-    "deep": (-0.17, 1.05),
-    "line": (-0.32, 0.85),
+    "shade": (-0.08, 1.0),
+    "deep": (-0.16, 0.9),
+    "line": (-0.32, 0.72),
 }
 
 

@@ -1,20 +1,23 @@
-"""One request to one PNG: the function that runs in a drawing process."""
+"""A composed picture before it has pixels: plates of SVG from back to front, and how the whole is finished."""
 
-from cavendish.domain.text import Text
-from cavendish.engines.illustrator.chance import Chance
-from cavendish.engines.illustrator.composer import compose
-from cavendish.engines.illustrator.reader import read
-from cavendish.engines.illustrator.render import render
-from cavendish.engines.illustrator.vocabulary import vocabulary
-from cavendish.ports import EngineImage, ImageRequest
-
-NOTE = "Drawn by the illustrator: a procedural vector picture, not the work of a neural model."
+import msgspec
 
 
-def draw(request: ImageRequest) -> EngineImage | Text:
-    """The picture for `request` at its exact pixels, or the sentence that says why an input image cannot be used."""
-    pixels = (request.width, request.height)
-    # The resolution is left out on purpose: the 4k picture is the 1k picture, sharper.
-    lots = Chance(request.prompt, request.aspect_ratio, request.seed)
-    scene = read(request.prompt, vocabulary())
-    return EngineImage(render(compose(scene, lots, pixels), pixels), NOTE)
+class Plate(msgspec.Struct, frozen=True):
+    """One layer as the inside of an SVG; rendered at `share` of the final pixels when it is soft enough."""
+
+    svg: str
+    share: float = 1.0
+    blur: float = 0.0
+    """Softness as a share of the picture's shorter side."""
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """Plates in units of `width` x `height`, of which the shorter is 1000."""
+
+    plates: tuple[Plate, ...]
+    width: float
+    height: float
+    style: str | None = None
+    vignette: float = 0.35
+    """How much darker the corners are, 0-1."""

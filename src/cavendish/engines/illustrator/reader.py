@@ -59,6 +59,7 @@ def read(prompt: str, words: Vocabulary) -> Scene:
         layout=first("layouts"),
         colors=tuple(t.id for t in tokens if t.group == "colors" and t.start not in bound),
         quotes=tuple(quote for quote in quotes if quote)[:4],
+        text=" ".join(text.split())[:300],
         shallow=first("effects") == "shallow",
         chinese=sum("\u4e00" <= c <= "\u9fff" for c in text) * 4 > len(text),
     )

@@ -7,10 +7,7 @@ import pylopdf_fonts_zh_cn as fonts
 import resvg_py
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from cavendish.engines.illustrator.composer import Picture, Plate
-
-SANS = "Noto Sans SC"
-SERIF = "Noto Serif SC"
+from cavendish.engines.illustrator.picture import Picture, Plate
 
 
 def render(picture: Picture, pixels: tuple[int, int]) -> bytes:
@@ -46,7 +43,7 @@ def _plate(plate: Plate, picture: Picture, pixels: tuple[int, int]) -> Image.Ima
     data = resvg_py.svg_to_bytes(
         svg_string=svg, skip_system_fonts=True, font_files=font_files() if "<text" in plate.svg else None
     )
-    layer = Image.open(io.BytesIO(data))
+    layer: Image.Image = Image.open(io.BytesIO(data))
     radius = plate.blur * min(width, height)
     if radius > 0.4:
         layer = layer.filter(ImageFilter.BoxBlur(radius * 0.6)).filter(ImageFilter.BoxBlur(radius * 0.6))

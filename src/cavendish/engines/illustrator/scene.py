@@ -40,6 +40,8 @@ class Scene(msgspec.Struct, frozen=True):
     layout: str | None = None
     colors: tuple[str, ...] = ()
     quotes: tuple[str, ...] = ()
+    text: str = ""
+    """The beginning of the prompt, for captions."""
     shallow: bool = False
     chinese: bool = False
 

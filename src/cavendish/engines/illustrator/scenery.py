@@ -78,6 +78,8 @@ class Stage(msgspec.Struct):
     """The ground and what stands on it."""
     front: list[str] = msgspec.field(default_factory=list)
     """Rain, glass, frames: over everything."""
+    orb_at: float | None = None
+    """The x of the sun or moon, when one is in the sky."""
     marks: int = 0
 
     def mark(self) -> str:

@@ -14,6 +14,7 @@ def paint_sky(stage: Stage, *, ridges: bool = True) -> None:
     edge = stage.horizon + 4
     defs, paint = stage.gradient((0, sky.top, 1), (0.55, sky.middle, 1), (1, sky.low, 1))
     stage.back.append(f'{defs}<rect width="{width:g}" height="{edge:.1f}" fill="{paint}"/>')
+    stage.back.append(f'<rect y="{edge - 1:.1f}" width="{width:g}" height="{stage.height - edge + 1:.1f}" fill="{sky.low}"/>')
     if sky.stars:
         _stars(stage)
     _orb(stage)
@@ -43,6 +44,7 @@ def _orb(stage: Stage) -> None:
     size = 200.0 * actor.scale if actor else (120.0 if orb == "moon" else 104.0)
     at_x = stage.width * (share_x if stage.lots.branch("orb").likely(0.6) else 1 - share_x)
     at_y = min(stage.horizon * share_y, stage.horizon - (0 if share_y > 0.8 else size * 0.7))
+    stage.orb_at = at_x
     row = vocabulary().subjects[orb]
     pose = drawing(row.svg or orb).pose(None)
     colors = row.colors | ({role: _named(actor.color) for role in row.colors} if actor and actor.color else {})
@@ -102,7 +104,7 @@ def _ridges(stage: Stage) -> None:
     for index, (height, depth) in enumerate(((0.2, 0.85), (0.13, 0.62), (0.07, 0.4))[0 if far else 1 :]):
         color = stage.lit(stage.ground.ridges, depth)
         defs, paint = stage.gradient((0, color, 1), (1, mix(color, stage.sky.haze, 0.55), 1))
-        shape = ridge(stage, stage.horizon + 5, stage.horizon * height, 1.0, f"ridge{index}")
+        shape = ridge(stage, stage.horizon + 26, stage.horizon * height, 1.0, f"ridge{index}")
         stage.back.append(f'{defs}<path d="{shape}" fill="{paint}"/>')
 
 
