@@ -9,8 +9,18 @@ from typing import Literal, Protocol
 import msgspec
 
 from cavendish.domain.credits import Balance
-from cavendish.domain.orders import Caller, NewTask, Outcome, ReturnReason, TaskView, Work
-from cavendish.domain.tasks import AccountId, TaskId
+from cavendish.domain.orders import (
+    Accepted,
+    Caller,
+    NewTask,
+    Outcome,
+    ReturnReason,
+    TaskFilter,
+    TaskPage,
+    TaskView,
+    Work,
+)
+from cavendish.domain.tasks import AccountId, TaskId, TaskState
 from cavendish.domain.text import Text
 
 ImageFormat = Literal["png", "jpeg", "webp"]
@@ -122,10 +132,10 @@ class Clock(Protocol):
 class TaskOrders(Protocol):
     """Accepts new tasks."""
 
-    async def create(self, order: NewTask) -> TaskId:
-        """Task, hold and enqueue, durable together.
+    async def create(self, order: NewTask) -> Accepted:
+        """Task, hold, idempotency key and enqueue, durable together.
 
-        Raises Unauthorized, RateLimited, InsufficientCredits, StoreUnavailable.
+        Raises Unauthorized, InvalidRequest, RateLimited, InsufficientCredits, StoreUnavailable.
         """
 
 
@@ -134,6 +144,16 @@ class TaskViews(Protocol):
 
     async def find(self, task_id: TaskId) -> TaskView | None:
         """The task, whoever's it is. Raises StoreUnavailable."""
+
+    async def list(self, account_id: AccountId, wanted: TaskFilter, limit: int, cursor: str | None) -> TaskPage:
+        """The account's tasks, newest first. Raises InvalidRequest (the cursor), StoreUnavailable."""
+
+
+class TaskCancels(Protocol):
+    """Gives tasks up for their owners."""
+
+    async def cancel(self, account_id: AccountId, task_id: TaskId) -> TaskState | None:
+        """End a waiting task, or have the worker of a held one told; the state before. Raises StoreUnavailable."""
 
 
 class WorkQueue(Protocol):
@@ -172,6 +192,19 @@ class LostWork(Protocol):
 
     async def drop_ended_leases(self) -> None:
         """Forget ended leases that hold nothing."""
+
+
+class OldTasks(Protocol):
+    """What retention needs. All raise StoreUnavailable."""
+
+    async def outlived(self, days: int) -> list[tuple[TaskId, tuple[str, ...], tuple[str, ...]]]:
+        """Some tasks that ended more than `days` ago: id, names of result images, names of inline input images."""
+
+    async def remove_tasks(self, ids: Sequence[TaskId]) -> None:
+        """Remove ended tasks; the ledger keeps their entries."""
+
+    async def remove_idempotency_keys(self) -> int:
+        """Forget some keys whose 24 hours are over; how many."""
 
 
 class Accounts(Protocol):

@@ -82,18 +82,19 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
     outbound = Outbound(allow_private=parts.settings.allow_private_urls)
     worker = parts.worker(engine, outbound)
     sweeper = parts.sweeper()
+    retention = parts.retention()
     try:
         async with parts.listener.running():
             working = asyncio.create_task(worker.run())
-            sweeping = asyncio.create_task(sweeper.run())
+            chores = [asyncio.create_task(sweeper.run()), asyncio.create_task(retention.run())]
             try:
                 yield worker
                 await worker.stop(0)
                 await working
             finally:
-                for task in (working, sweeping):
+                for task in (working, *chores):
                     task.cancel()
-                await asyncio.gather(working, sweeping, return_exceptions=True)
+                await asyncio.gather(working, *chores, return_exceptions=True)
     finally:
         await engine.aclose()
         await outbound.aclose()

@@ -211,6 +211,28 @@ SETTINGS: tuple[Setting, ...] = (
         high=3600,
     ),
     Setting(
+        "RETENTION_DAYS",
+        "int",
+        "30",
+        Text(
+            en="How long finished tasks and their images are kept; 0 keeps them for ever.",
+            zh="已结束任务及其图片的保留天数；0 表示永久保留。",
+        ),
+        low=0,
+        high=36_500,
+    ),
+    Setting(
+        "QUERIES_PER_MINUTE",
+        "int",
+        "60000",
+        Text(
+            en="Queries that one key may send to one API process per minute.",
+            zh="单个密钥每分钟最多向单个 API 进程发送的查询数。",
+        ),
+        low=60,
+        high=100_000_000,
+    ),
+    Setting(
         "ILLUSTRATOR_PROCESSES",
         "int",
         "2",
@@ -259,6 +281,8 @@ class Settings:
     lease_ttl_seconds: float
     task_deadline_seconds: float
     shutdown_grace_seconds: float
+    retention_days: int
+    queries_per_minute: int
     illustrator_processes: int
     simulator_latency_seconds: float
     log_format: LogFormat

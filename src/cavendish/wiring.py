@@ -18,7 +18,7 @@ from cavendish.engines.illustrator.engine import Illustrator
 from cavendish.engines.simulator import Simulator
 from cavendish.flows.draw import Draw
 from cavendish.flows.submit import Submit
-from cavendish.flows.sweep import Sweeper
+from cavendish.flows.sweep import Retention, Sweeper
 from cavendish.flows.work import Worker
 from cavendish.images.service import PillowImages
 from cavendish.outbound.client import Outbound
@@ -37,7 +37,9 @@ from cavendish.web.account import AccountEndpoints
 from cavendish.web.app import App
 from cavendish.web.auth import KeyRing
 from cavendish.web.health import Check, Health
+from cavendish.web.limits import CreateGate, QueryLimit
 from cavendish.web.results import Results
+from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CreateTask, QueryTask
 
 
@@ -109,9 +111,12 @@ class Parts:
             public_url=settings.public_url,
             allow_private_urls=settings.allow_private_urls,
         )
+        views = PgTaskViews(self.database)
+        query_limit = QueryLimit(self.clock, settings.queries_per_minute)
         return App(
-            create=CreateTask(keys, submit),
-            query=QueryTask(keys, PgTaskViews(self.database)),
+            create=CreateTask(keys, submit, CreateGate(self.clock)),
+            query=QueryTask(keys, views, query_limit),
+            lists=TaskLists(keys=keys, views=views, cancels=self.queue, catalog=self.catalog, limit=query_limit),
             results=Results(self.blobs),
             account=AccountEndpoints(keys, self.accounts, self.catalog),
             health=Health({"database": self.database.answers, **checks}),
@@ -138,12 +143,17 @@ class Parts:
             task_deadline_seconds=settings.task_deadline_seconds,
         )
         self.listener.subscribe("cavendish_waiting", worker.wake)
+        self.listener.subscribe("cavendish_cancel", worker.cancel)
         return worker
 
     def sweeper(self) -> Sweeper:
         """This process's sweeper."""
         interval = min(5.0, self.settings.lease_ttl_seconds / 3)
         return Sweeper(lost=self.queue, clock=self.clock, interval_seconds=interval)
+
+    def retention(self) -> Retention:
+        """This process's remover of what outlived its time."""
+        return Retention(old=self.queue, blobs=self.blobs, clock=self.clock, days=self.settings.retention_days)
 
     def close(self) -> None:
         """Let go of threads."""

@@ -91,12 +91,21 @@ class NotFound(RequestError):
     """No such path, model or task for this account."""
 
 
+class LimitPolicy(msgspec.Struct, frozen=True):
+    """A limit as it is announced: at most `quota` in `window_seconds`, or at any one time when that is None."""
+
+    name: str
+    quota: int
+    window_seconds: int | None = None
+
+
 class RateLimited(RequestError):
     """The key's limit is reached; `retry_after_seconds` (whole, >= 1) is when trying again makes sense."""
 
-    def __init__(self, text: Text, retry_after_seconds: int) -> None:
+    def __init__(self, text: Text, retry_after_seconds: int, policy: LimitPolicy) -> None:
         super().__init__(text)
         self.retry_after_seconds = max(1, retry_after_seconds)
+        self.policy = policy
 
 
 class InsufficientCredits(RequestError):

@@ -8,7 +8,7 @@ import math
 
 import msgspec
 
-from cavendish.domain.errors import RateLimited
+from cavendish.domain.errors import LimitPolicy, RateLimited
 from cavendish.domain.text import Text
 
 WINDOW_SECONDS = 60.0
@@ -48,6 +48,7 @@ def admit(limits: KeyLimits, usage: KeyUsage) -> KeyUsage:
                 zh=f"此密钥每分钟最多创建 {limits.creates_per_minute} 个任务；请在 {wait} 秒后重试",
             ),
             retry_after_seconds=wait,
+            policy=LimitPolicy("creates", limits.creates_per_minute, int(WINDOW_SECONDS)),
         )
     if usage.in_flight >= limits.in_flight:
         raise RateLimited(
@@ -56,5 +57,6 @@ def admit(limits: KeyLimits, usage: KeyUsage) -> KeyUsage:
                 zh=f"此密钥最多同时有 {limits.in_flight} 个未完成任务；请等待其中之一结束",
             ),
             retry_after_seconds=IN_FLIGHT_RETRY_SECONDS,
+            policy=LimitPolicy("in-flight", limits.in_flight),
         )
     return KeyUsage(age, creates + 1, usage.in_flight + 1)

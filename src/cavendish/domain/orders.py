@@ -21,6 +21,14 @@ class NewTask(msgspec.Struct, frozen=True):
     public_url: str
     price: int
     input_blobs: tuple[str, ...] = ()
+    idempotency_key: str | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer to a create. `replayed`: the task is an earlier request's, found by its idempotency key."""
+
+    task_id: TaskId
+    replayed: bool = False
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -35,6 +43,7 @@ class Work(msgspec.Struct, frozen=True):
     param: str
     public_url: str
     input_blobs: tuple[str, ...]
+    cancel_requested: bool = False
 
 
 class Success(msgspec.Struct, frozen=True):
@@ -79,6 +88,20 @@ class TaskView(msgspec.Struct, frozen=True):
     created_ms: int
     finished_ms: int | None
     note: str | None
+
+
+class TaskFilter(msgspec.Struct, frozen=True):
+    """Which of an account's tasks to list."""
+
+    state: TaskState | None = None
+    model: str | None = None
+
+
+class TaskPage(msgspec.Struct, frozen=True):
+    """Tasks, newest first. `cursor`: where the next page begins; None when there is none."""
+
+    tasks: tuple[TaskView, ...]
+    cursor: str | None
 
 
 class Caller(msgspec.Struct, frozen=True):

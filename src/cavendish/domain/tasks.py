@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NewType
 
+from cavendish.domain.text import Text
+
 TaskState = Literal["waiting", "queuing", "generating", "success", "fail"]
 TaskId = NewType("TaskId", str)
 AccountId = NewType("AccountId", int)
@@ -30,6 +32,8 @@ TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = MappingProxyType(
     }
 )
 """Which states may follow which. queuing -> success: a fast engine ends before the mark is written."""
+
+CANCELED = Text(en="The task was canceled by its owner", zh="任务已由其所有者取消")
 
 MAX_ATTEMPTS = 3
 """How many times a task is given to a worker before it fails as `internal`."""

@@ -3,17 +3,17 @@
 import asyncio
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from cavendish.domain.catalog import Catalog
-from cavendish.domain.errors import BadImage, CavendishError, InvalidRequest, Problem
+from cavendish.domain.errors import BadImage, CavendishError, InvalidRequest, Problem, StoreUnavailable
 from cavendish.domain.inputs import InputPolicy, TaskInput, is_inline, read_input
-from cavendish.domain.orders import Caller, NewTask
+from cavendish.domain.orders import Accepted, Caller, NewTask
 from cavendish.domain.results import RESULTS_PATH, input_blob, new_name
-from cavendish.domain.tasks import TaskId
 from cavendish.domain.text import Text, shortened
 from cavendish.domain.urls import check_url
 from cavendish.ports import Blobs, Images, TaskOrders
@@ -47,8 +47,10 @@ class Submit:
         self._inline = asyncio.Semaphore(_INLINE_AT_ONCE)
         self._encoder = msgspec.json.Encoder()
 
-    async def __call__(self, caller: Caller, body: Mapping[str, Any], origin: str) -> TaskId:
-        """Create a task.
+    async def __call__(
+        self, caller: Caller, body: Mapping[str, Any], origin: str, idempotency_key: str | None = None
+    ) -> Accepted:
+        """Create a task, or find the one that the same request made before.
 
         Args:
             body: the decoded JSON object.
@@ -97,13 +99,19 @@ class Submit:
             public_url=public_url,
             price=model.price(task_input.resolution),
             input_blobs=inline,
+            idempotency_key=idempotency_key,
         )
+        used = False
         try:
-            return await self._orders.create(order)
-        except CavendishError:
-            if inline:
-                await self._blobs.delete([input_blob(name) for name in inline])
+            accepted = await self._orders.create(order)
+            used = not accepted.replayed
+        except (StoreUnavailable, asyncio.CancelledError):
+            used = True  # it may have been written: the answer got lost, not necessarily the task
             raise
+        finally:
+            if inline and not used:
+                await self._blobs.delete([input_blob(name) for name in inline])
+        return accepted
 
     def _callback_url(self, body: Mapping[str, Any], problems: list[Problem]) -> str | None:
         sent = [field for field in ("callBackUrl", "callback_url") if body.get(field)]
@@ -149,9 +157,9 @@ class Submit:
                     shown.append(reference)
                     continue
                 async with self._inline:  # bounds how many decoded images are in memory
-                    name, bytes_ = await self._store_one(f"input.{field}[{index}]", reference)
+                    name, described = await self._store_one(f"input.{field}[{index}]", reference)
                 stored.append(name)
-                shown.append(f"{reference.partition(',')[0]},…({bytes_} bytes)")
+                shown.append(f"{reference.partition(',')[0]},…({described})")
         except CavendishError:
             await self._blobs.delete([input_blob(name) for name in stored])
             raise
@@ -161,7 +169,7 @@ class Submit:
                 fields[name] = shown
         return fields, tuple(stored)
 
-    async def _store_one(self, path: str, reference: str) -> tuple[str, int]:
+    async def _store_one(self, path: str, reference: str) -> tuple[str, str]:
         encoded = reference.partition(",")[2]
         try:
             data = await asyncio.to_thread(base64.b64decode, encoded, validate=True)
@@ -182,7 +190,7 @@ class Submit:
             raise InvalidRequest([Problem(path, error.text)]) from None
         name = new_name(info.format)
         await self._blobs.put(input_blob(name), data)
-        return name, len(data)
+        return name, f"{len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def _required(field: str, value: object, en: str, zh: str) -> Problem:

@@ -1,10 +1,11 @@
-"""Sweep: what dead workers left behind is found and brought on its way again."""
+"""Sweep: what dead workers left behind goes on its way again; what outlived its time is removed."""
 
 import structlog
 
-from cavendish.domain.errors import StoreUnavailable
+from cavendish.domain.errors import StoreUnavailable, Unavailable
+from cavendish.domain.results import input_blob, result_blob
 from cavendish.flows.work import INTERNAL
-from cavendish.ports import Clock, LostWork
+from cavendish.ports import Blobs, Clock, LostWork, OldTasks
 
 log = structlog.get_logger("cavendish.sweeper")
 
@@ -37,3 +38,57 @@ class Sweeper:
         while failed := await self._lost.fail_exhausted(INTERNAL):
             log.error("tasks lost their last attempt and failed", tasks=failed)
         await self._lost.drop_ended_leases()
+
+
+class Retention:
+    """Removes finished tasks with their images when their time is over, little by little. The ledger stays.
+
+    Args:
+        days: how long a finished task is kept; 0 keeps it for ever.
+        interval_seconds: how often to look.
+        pause_seconds: rest between two batches, so that claims and creates never wait behind them.
+    """
+
+    def __init__(
+        self,
+        *,
+        old: OldTasks,
+        blobs: Blobs,
+        clock: Clock,
+        days: int,
+        interval_seconds: float = 60.0,
+        pause_seconds: float = 0.1,
+    ) -> None:
+        self._old = old
+        self._blobs = blobs
+        self._clock = clock
+        self._days = days
+        self._interval_seconds = interval_seconds
+        self._pause_seconds = pause_seconds
+
+    async def run(self) -> None:
+        """Remove until canceled."""
+        while True:
+            try:
+                await self.once()
+            except Unavailable as error:
+                log.warning("nothing removed: a part does not answer", error=str(error))
+            await self._clock.sleep(self._interval_seconds)
+
+    async def once(self) -> int:
+        """Everything that is due now; how many tasks were removed."""
+        removed = 0
+        while self._days > 0 and (batch := await self._old.outlived(self._days)):
+            # Images first: a crash in between leaves a task to come back to, not an image that nothing knows of.
+            await self._blobs.delete(
+                [result_blob(name) for _, results, _ in batch for name in results]
+                + [input_blob(name) for _, _, inputs in batch for name in inputs]
+            )
+            await self._old.remove_tasks([task_id for task_id, _, _ in batch])
+            removed += len(batch)
+            await self._clock.sleep(self._pause_seconds)
+        while await self._old.remove_idempotency_keys():
+            await self._clock.sleep(self._pause_seconds)
+        if removed:
+            log.info("finished tasks and their images were removed", tasks=removed, retention_days=self._days)
+        return removed

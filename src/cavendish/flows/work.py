@@ -11,7 +11,7 @@ from cavendish.domain.errors import BlobsUnavailable, EngineError, LeaseLost, St
 from cavendish.domain.orders import Failure, Outcome, Success, Work
 from cavendish.domain.results import input_blob
 from cavendish.domain.retry import Backoff
-from cavendish.domain.tasks import MAX_ATTEMPTS
+from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS
 from cavendish.domain.text import Text
 from cavendish.ports import Blobs, Clock, WorkQueue
 
@@ -67,6 +67,8 @@ class Worker:
         self._lease_ttl_seconds = lease_ttl_seconds
         self._task_deadline_seconds = task_deadline_seconds
         self._held: dict[asyncio.Task[None], Work] = {}
+        self._drawing: dict[str, asyncio.Task[None]] = {}
+        self._given_up: set[str] = set()
         self._chores: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -83,6 +85,13 @@ class Worker:
     def wake(self, _payload: str = "") -> None:
         """There may be work."""
         self._wake.set()
+
+    def cancel(self, task_id: str) -> None:
+        """Its owner gave a task up: if it is being drawn here, stop that."""
+        task = self._drawing.get(task_id)
+        if task is not None:
+            self._given_up.add(task_id)
+            task.cancel()
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -218,6 +227,11 @@ class Worker:
 
     async def _attempt(self, work: Work) -> Success | Failure | None:
         """One attempt; None when it came to no outcome and another may help."""
+        if work.cancel_requested:
+            return Failure("canceled", CANCELED)
+        current = asyncio.current_task()
+        assert current is not None
+        self._drawing[work.id] = current
         loop = asyncio.get_running_loop()
         handle: asyncio.TimerHandle | None = None
 
@@ -228,6 +242,11 @@ class Worker:
         try:
             async with asyncio.timeout(self._task_deadline_seconds):
                 return await self._draw(work, started)
+        except asyncio.CancelledError:
+            if work.id not in self._given_up:
+                raise
+            current.uncancel()
+            return Failure("canceled", CANCELED)
         except EngineError as error:
             return Failure(error.code, error.text)
         except TimeoutError:
@@ -237,6 +256,8 @@ class Worker:
         except Exception:
             log.exception("an attempt met an unforeseen error", task_id=work.id, attempt=work.attempt)
         finally:
+            self._drawing.pop(work.id, None)
+            self._given_up.discard(work.id)
             if handle is not None:
                 handle.cancel()
         return None

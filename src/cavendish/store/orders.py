@@ -8,8 +8,9 @@ import msgspec
 
 from cavendish.domain.credits import Balance, hold
 from cavendish.domain.errors import CavendishError, Unauthorized
+from cavendish.domain.idempotency import check_same
 from cavendish.domain.limits import KeyLimits, KeyUsage, admit
-from cavendish.domain.orders import NewTask
+from cavendish.domain.orders import Accepted, NewTask
 from cavendish.domain.tasks import TaskId
 from cavendish.domain.text import Text
 from cavendish.ports import Clock
@@ -47,18 +48,18 @@ class PgTaskOrders:
         self._sql = load_queries("submit")
         # Not a secret, only unlikely to meet another process's number in the same millisecond; the primary key decides.
         self._random = random.Random()  # noqa: S311
-        self._group: GroupCommit[NewTask, TaskId] = GroupCommit(self._create_batch)
+        self._group: GroupCommit[NewTask, Accepted] = GroupCommit(self._create_batch)
 
-    async def create(self, order: NewTask) -> TaskId:
-        """Task, hold and enqueue, durable together.
+    async def create(self, order: NewTask) -> Accepted:
+        """Task, hold, idempotency key and enqueue, durable together.
 
         Raises:
-            Unauthorized, RateLimited, InsufficientCredits: nothing was written.
+            Unauthorized, InvalidRequest, RateLimited, InsufficientCredits: nothing was written.
             StoreUnavailable: the database does not answer.
         """
         return await self._group(order)
 
-    async def _create_batch(self, orders: Sequence[NewTask]) -> list[TaskId | Exception]:
+    async def _create_batch(self, orders: Sequence[NewTask]) -> list[Accepted | Exception]:
         for _ in range(_ID_TRIES - 1):
             try:
                 return await self._try_batch(orders)
@@ -66,23 +67,43 @@ class PgTaskOrders:
                 continue  # two tasks drew the same eight digits in one millisecond: draw again
         return await self._try_batch(orders)
 
-    async def _try_batch(self, orders: Sequence[NewTask]) -> list[TaskId | Exception]:
+    async def _try_batch(self, orders: Sequence[NewTask]) -> list[Accepted | Exception]:
         async with self._database.transaction() as connection:
             accounts, keys = await self._locked(connection, orders)
-            results: list[TaskId | Exception] = []
+            known = await self._known_requests(connection, orders)
+            results: list[Accepted | Exception] = []
             accepted: list[tuple[TaskId, NewTask, int]] = []
             for order in orders:
+                request = (order.account_id, order.idempotency_key)
                 try:
+                    if request in known:
+                        task_id, param = known[request]
+                        check_same(param, order.param)
+                        results.append(Accepted(task_id, replayed=True))
+                        continue
                     turn = _decide(order, accounts, keys)
                 except CavendishError as refusal:
                     results.append(refusal)
-                else:
-                    task_id = self._new_id(order.upstream)
-                    results.append(task_id)
-                    accepted.append((task_id, order, turn))
+                    continue
+                task_id = self._new_id(order.upstream)
+                results.append(Accepted(task_id))
+                accepted.append((task_id, order, turn))
+                if order.idempotency_key is not None:
+                    known[request] = (task_id, order.param)
             if accepted:
                 await self._insert(connection, accepted, accounts, keys)
         return results
+
+    async def _known_requests(
+        self, connection: Connection, orders: Sequence[NewTask]
+    ) -> dict[tuple[int, str | None], tuple[TaskId, str]]:
+        asked = [(o.account_id, o.idempotency_key) for o in orders if o.idempotency_key is not None]
+        if not asked:
+            return {}
+        rows = await connection.fetch(
+            self._sql["known_requests"], [account for account, _ in asked], [key for _, key in asked]
+        )
+        return {(row["account_id"], row["key"]): (row["task_id"], row["param"]) for row in rows}
 
     async def _locked(
         self, connection: Connection, orders: Sequence[NewTask]
@@ -136,6 +157,11 @@ class PgTaskOrders:
             [o.price for o in orders],
             [turn for _, _, turn in accepted],
         )
+        requests = [
+            (o.account_id, o.idempotency_key, i, o.param) for i, o, _ in accepted if o.idempotency_key is not None
+        ]
+        if requests:
+            await connection.execute(self._sql["insert_requests"], *map(list, zip(*requests, strict=True)))
 
     def _new_id(self, upstream: str) -> TaskId:
         return TaskId(f"task_{upstream}_{self._clock.now_ms()}_{self._random.getrandbits(32):08x}")

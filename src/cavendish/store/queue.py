@@ -6,7 +6,7 @@ import asyncpg
 
 from cavendish.domain.errors import LeaseLost
 from cavendish.domain.orders import Failure, Outcome, ReturnReason, Success, Work
-from cavendish.domain.tasks import MAX_ATTEMPTS
+from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS, AccountId, TaskId, TaskState
 from cavendish.domain.text import Text
 from cavendish.store.database import Database
 from cavendish.store.group_commit import GroupCommit
@@ -20,7 +20,7 @@ LEASE_LOST = Text(
 
 
 class PgWorkQueue:
-    """Implements `ports.WorkQueue` and `ports.LostWork`."""
+    """Implements `ports.WorkQueue`, `ports.LostWork`, `ports.TaskCancels` and `ports.OldTasks`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -61,6 +61,7 @@ class PgWorkQueue:
                 param=row["param"],
                 public_url=row["public_url"],
                 input_blobs=tuple(row["input_blobs"]),
+                cancel_requested=row["cancel_requested"],
             )
             for row in rows
         ]
@@ -100,6 +101,25 @@ class PgWorkQueue:
         """Forget ended leases that hold nothing."""
         await self._database.fetch(self._sql["drop_ended_leases"])
 
+    async def cancel(self, account_id: AccountId, task_id: TaskId) -> TaskState | None:
+        """End a waiting task and release it, or have the worker of a held one told; the state before, if it exists."""
+        row = await self._database.fetchrow(self._sql["cancel"], task_id, account_id, CANCELED.en, CANCELED.zh)
+        return row["state"] if row is not None else None
+
+    async def outlived(self, days: int) -> list[tuple[TaskId, tuple[str, ...], tuple[str, ...]]]:
+        """Some tasks that ended more than `days` ago: id, names of result images, names of inline input images."""
+        rows = await self._database.fetch(self._sql["outlived"], days, SWEEP_BATCH)
+        return [(row["id"], tuple(row["result_blobs"]), tuple(row["input_blobs"])) for row in rows]
+
+    async def remove_tasks(self, ids: Sequence[TaskId]) -> None:
+        """Remove ended tasks; the ledger keeps their entries."""
+        await self._database.fetch(self._sql["remove_tasks"], list(ids))
+
+    async def remove_idempotency_keys(self) -> int:
+        """Forget some keys whose 24 hours are over; how many."""
+        row = await self._database.fetchrow(self._sql["remove_idempotency_keys"], SWEEP_BATCH)
+        return row["keys"] if row is not None else 0
+
     async def _mark_batch(self, works: Sequence[Work]) -> list[Exception | None]:
         by_token: dict[str, list[Work]] = {}
         for work in works:
@@ -132,5 +152,7 @@ class PgWorkQueue:
             [f and f.text.zh[:2000] for f in failures],
             lease_must_live,
             [s.note[:2000] if s and s.note else None for s in successes],
+            CANCELED.en,
+            CANCELED.zh,
         )
         return {row["id"] for row in rows}

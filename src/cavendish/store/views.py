@@ -1,13 +1,22 @@
 """Tasks as their owners see them. Concurrent look-ups share one statement; finished tasks never change."""
 
+import base64
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from cavendish.domain.orders import TaskView
-from cavendish.domain.tasks import TaskId
+import asyncpg
+
+from cavendish.domain.errors import InvalidRequest, Problem
+from cavendish.domain.orders import TaskFilter, TaskPage, TaskView
+from cavendish.domain.tasks import AccountId, TaskId
 from cavendish.domain.text import Text
 from cavendish.store.database import Database
 from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
+
+LOOKED_AT = 10_000
+"""How many tasks one page of a list may look at."""
+END_OF_TIME = (datetime(9999, 1, 1, tzinfo=UTC), "")
 
 
 class PgTaskViews:
@@ -26,24 +35,60 @@ class PgTaskViews:
         """
         return await self._group(task_id)
 
-    async def _find_batch(self, ids: Sequence[TaskId]) -> list[TaskView | Exception | None]:
+    async def list(self, account_id: AccountId, wanted: TaskFilter, limit: int, cursor: str | None) -> TaskPage:
+        """The account's tasks, newest first, stable under inserts. A page may be short when a filter is rare.
+
+        Raises:
+            InvalidRequest: the cursor is not one of ours.
+            StoreUnavailable: the database does not answer.
+        """
+        below = _decoded(cursor) if cursor is not None else END_OF_TIME
+        rows = await self._database.fetch(
+            self._sql["list"], account_id, *below, wanted.state, wanted.model, LOOKED_AT, limit
+        )
+        tasks = tuple(_view(row) for row in rows)
+        if len(rows) == limit:
+            return TaskPage(tasks, _encoded(rows[-1]["created_at"], rows[-1]["id"]))
+        reach = await self._database.fetchrow(self._sql["list_reach"], account_id, *below, LOOKED_AT)
+        return TaskPage(tasks, _encoded(reach["created_at"], reach["id"]) if reach is not None else None)
+
+    async def _find_batch(self, ids: Sequence[TaskId]) -> Sequence[TaskView | Exception | None]:
         rows = await self._database.fetch(self._sql["find"], list(set(ids)))
-        views = {
-            row["id"]: TaskView(
-                id=row["id"],
-                account_id=row["account_id"],
-                model=row["model"],
-                state=row["state"],
-                param=row["param"],
-                public_url=row["public_url"],
-                result_blobs=tuple(row["result_blobs"]),
-                fail_code=row["fail_code"],
-                fail_text=Text(row["fail_msg"], row["fail_msg_zh"] or row["fail_msg"]) if row["fail_msg"] else None,
-                credits_charged=row["credits_charged"],
-                created_ms=row["created_ms"],
-                finished_ms=row["finished_ms"],
-                note=row["note"],
-            )
-            for row in rows
-        }
+        views = {row["id"]: _view(row) for row in rows}
         return [views.get(task_id) for task_id in ids]
+
+
+def _view(row: asyncpg.Record) -> TaskView:
+    return TaskView(
+        id=row["id"],
+        account_id=row["account_id"],
+        model=row["model"],
+        state=row["state"],
+        param=row["param"],
+        public_url=row["public_url"],
+        result_blobs=tuple(row["result_blobs"]),
+        fail_code=row["fail_code"],
+        fail_text=Text(row["fail_msg"], row["fail_msg_zh"] or row["fail_msg"]) if row["fail_msg"] else None,
+        credits_charged=row["credits_charged"],
+        created_ms=row["created_ms"],
+        finished_ms=row["finished_ms"],
+        note=row["note"],
+    )
+
+
+def _encoded(created_at: datetime, task_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{created_at.isoformat()} {task_id}".encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> tuple[datetime, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        moment, _, task_id = text.partition(" ")
+        created_at = datetime.fromisoformat(moment)
+        if created_at.tzinfo is None or not task_id.isprintable() or not task_id:
+            raise ValueError(text)
+    except ValueError:
+        raise InvalidRequest(
+            [Problem("cursor", Text(en="must be the cursor of an earlier page", zh="必须是前一页返回的 cursor"))]
+        ) from None
+    return created_at, task_id

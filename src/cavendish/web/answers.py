@@ -58,9 +58,9 @@ def language_of(scope: Scope) -> Language:
     return "zh" if accepted is not None and accepted.strip()[:2].lower() == b"zh" else "en"
 
 
-def success(data: object) -> Answer:
+def success(data: object, extra: Headers = ()) -> Answer:
     """200 with `data` in the envelope."""
-    return Answer(200, _JSON_HEADERS, _encode({"code": 200, "message": "success", "data": data}))
+    return Answer(200, (*_JSON_HEADERS, *extra), _encode({"code": 200, "message": "success", "data": data}))
 
 
 def failure(error: CavendishError, language: Language) -> Answer:
@@ -70,10 +70,20 @@ def failure(error: CavendishError, language: Language) -> Answer:
     extra: Headers = ()
     if isinstance(error, RateLimited):
         seconds = str(error.retry_after_seconds).encode()
-        extra = ((b"retry-after", seconds),)
+        extra = ((b"retry-after", seconds), *_rate_limit(error))
     elif isinstance(error, Unauthorized):
         extra = ((b"www-authenticate", b'Bearer realm="cavendish"'),)
     return _envelope(status, error.text.say(language), extra)
+
+
+def _rate_limit(error: RateLimited) -> Headers:
+    """Source: draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4."""
+    policy = error.policy
+    window = f";w={policy.window_seconds}" if policy.window_seconds is not None else ""
+    return (
+        (b"ratelimit-policy", f'"{policy.name}";q={policy.quota}{window}'.encode()),
+        (b"ratelimit", f'"{policy.name}";r=0;t={error.retry_after_seconds}'.encode()),
+    )
 
 
 def fault(error: Exception, language: Language, path: str) -> Answer:

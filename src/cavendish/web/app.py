@@ -15,6 +15,7 @@ from cavendish.web.answers import Answer, AnswerResponse, failure, fault, langua
 from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
 from cavendish.web.health import Health
 from cavendish.web.results import Results
+from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CREATE_PATH, QUERY_PATH, CreateTask, QueryTask
 
 
@@ -22,7 +23,14 @@ class App:
     """Everything that is served over HTTP."""
 
     def __init__(
-        self, *, create: CreateTask, query: QueryTask, results: Results, account: AccountEndpoints, health: Health
+        self,
+        *,
+        create: CreateTask,
+        query: QueryTask,
+        lists: TaskLists,
+        results: Results,
+        account: AccountEndpoints,
+        health: Health,
     ) -> None:
         self._create = create
         self._query = query
@@ -31,6 +39,8 @@ class App:
             [
                 Route(CREATE_PATH, _elsewhere, methods=["POST"]),
                 Route(QUERY_PATH + "{task_id}", _elsewhere, methods=["GET"]),
+                Route("/api/v1/tasks", lists.list, methods=["GET"]),
+                Route("/api/v1/tasks/cancel/{task_id}", lists.cancel, methods=["POST"]),
                 Route("/api/v1/user/balance", account.balance, methods=["GET"]),
                 Route("/api/v1/models", account.models, methods=["GET"]),
                 Route("/healthz", health.healthz, methods=["GET"]),

@@ -5,16 +5,18 @@ from typing import Any
 
 import msgspec
 
-from cavendish.domain.errors import InvalidRequest, NotFound, Problem
+from cavendish.domain.errors import InvalidRequest, NotFound, Problem, RateLimited
+from cavendish.domain.idempotency import checked_key
 from cavendish.domain.orders import TaskView
 from cavendish.domain.results import RESULTS_PATH
-from cavendish.domain.tasks import TERMINAL, TaskId
+from cavendish.domain.tasks import TaskId
 from cavendish.domain.text import Language, Text, shortened
 from cavendish.flows.submit import Submit
 from cavendish.ports import TaskViews
 from cavendish.web.answers import Answer, language_of, success
-from cavendish.web.asgi import Receive, Scope, origin, read_body, too_large
+from cavendish.web.asgi import Headers, Receive, Scope, header, origin, read_body, too_large
 from cavendish.web.auth import KeyRing
+from cavendish.web.limits import CreateGate, QueryLimit
 
 CREATE_PATH = "/api/v1/tasks/create"
 QUERY_PATH = "/api/v1/tasks/query/"
@@ -22,6 +24,7 @@ QUERY_PATH = "/api/v1/tasks/query/"
 BODY_LIMIT_BYTES = 1024 * 1024
 INLINE_BODY_LIMIT_BYTES = 64 * 1024 * 1024
 LARGE_BODIES_AT_ONCE = 4
+REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 MAX_ID_CHARS = 200
 
 
@@ -67,9 +70,10 @@ def task_data(task: TaskView, language: Language) -> TaskData:
 class CreateTask:
     """POST /api/v1/tasks/create"""
 
-    def __init__(self, keys: KeyRing, submit: Submit) -> None:
+    def __init__(self, keys: KeyRing, submit: Submit, gate: CreateGate) -> None:
         self._keys = keys
         self._submit = submit
+        self._gate = gate
         self._decoder = msgspec.json.Decoder()
         self._large = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
 
@@ -80,6 +84,9 @@ class CreateTask:
             RequestError: see `web/answers.py` for what each becomes.
         """
         caller = await self._keys.caller(scope)
+        self._gate.check(caller.key_id)
+        raw_key = header(scope, b"idempotency-key")
+        idempotency_key = checked_key(raw_key) if raw_key is not None else None
         body = await read_body(receive, limit=BODY_LIMIT_BYTES, inline_limit=INLINE_BODY_LIMIT_BYTES)
         if len(body) <= BODY_LIMIT_BYTES:
             decoded = self._decode(body)
@@ -88,8 +95,12 @@ class CreateTask:
                 decoded = await asyncio.to_thread(self._decode, body)
                 if len(body) - _inline_bytes(decoded) > BODY_LIMIT_BYTES:
                     raise too_large(BODY_LIMIT_BYTES)
-        task_id = await self._submit(caller, decoded, origin(scope))
-        return success({"taskId": task_id})
+        try:
+            accepted = await self._submit(caller, decoded, origin(scope), idempotency_key)
+        except RateLimited as refusal:
+            self._gate.close(caller.key_id, refusal)
+            raise
+        return success({"taskId": accepted.task_id}, REPLAYED if accepted.replayed else ())
 
     def _decode(self, body: bytes) -> dict[str, Any]:
         try:
@@ -108,9 +119,10 @@ class CreateTask:
 class QueryTask:
     """GET /api/v1/tasks/query/{taskId}"""
 
-    def __init__(self, keys: KeyRing, views: TaskViews) -> None:
+    def __init__(self, keys: KeyRing, views: TaskViews, limit: QueryLimit) -> None:
         self._keys = keys
         self._views = views
+        self._limit = limit
 
     async def __call__(self, scope: Scope, task_id: str) -> Answer:
         """Answer with the caller's task.
@@ -119,18 +131,20 @@ class QueryTask:
             NotFound: no such task, or another account's: the two cannot be told apart.
         """
         caller = await self._keys.caller(scope)
-        task = await self._views.find(TaskId(task_id)) if _could_be_an_id(task_id) else None
+        self._limit.count(caller.key_id)
+        task = await self._views.find(TaskId(task_id)) if could_be_an_id(task_id) else None
         if task is None or task.account_id != caller.account_id:
-            raise NotFound(Text(en=f"There is no task {shortened(task_id)}", zh=f"没有任务 {shortened(task_id)}"))
+            raise no_such_task(task_id)
         return success(task_data(task, language_of(scope)))
 
 
-def is_final(data: TaskData) -> bool:
-    """Whether the answer can never change."""
-    return data.state in TERMINAL
+def no_such_task(task_id: str) -> NotFound:
+    """The error for a task that does not exist, or is another account's: the two cannot be told apart."""
+    return NotFound(Text(en=f"There is no task {shortened(task_id)}", zh=f"没有任务 {shortened(task_id)}"))
 
 
-def _could_be_an_id(task_id: str) -> bool:
+def could_be_an_id(task_id: str) -> bool:
+    """Whether it is worth asking the database."""
     return 0 < len(task_id) <= MAX_ID_CHARS and task_id.isascii() and task_id.isprintable()
 
 

@@ -16,6 +16,18 @@ SELECT keys.id AS key_id, keys.account_id, creates_per_minute, in_flight_limit, 
        (SELECT last_value FROM queue_turn) AS queue_turn
 FROM keys JOIN locked ON locked.id = keys.account_id;
 
+-- name: known_requests
+-- What these idempotency keys were used for within their 24 hours. Asked under the accounts' locks.
+SELECT i.account_id, i.key, i.task_id, i.param
+FROM idempotency_keys i JOIN unnest($1::bigint[], $2::text[]) AS n(account_id, key) USING (account_id, key)
+WHERE i.created_at > now() - interval '24 hours';
+
+-- name: insert_requests
+-- Remember idempotency keys; one whose 24 hours are over begins anew.
+INSERT INTO idempotency_keys (account_id, key, task_id, param)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
+ON CONFLICT (account_id, key) DO UPDATE SET task_id = excluded.task_id, param = excluded.param, created_at = now();
+
 -- name: insert_batch
 -- Everything that a batch of accepted creates writes: tasks, holds, new totals, new counters; and wake the workers.
 WITH new_accounts AS (

@@ -9,22 +9,26 @@ WITH holder AS MATERIALIZED (
   UPDATE tasks SET state = 'queuing', lease_token = $1, attempt = attempt + 1
   FROM picked WHERE tasks.id = picked.id
   RETURNING tasks.id, tasks.account_id, tasks.attempt, tasks.faults, tasks.model, tasks.param, tasks.public_url,
-            tasks.input_blobs, tasks.turn
+            tasks.input_blobs, tasks.turn, tasks.cancel_requested
 ), moved AS MATERIALIZED (
   SELECT setval('queue_turn', greatest(max(turn), (SELECT last_value FROM queue_turn))) FROM claimed
   HAVING count(*) > 0
 )
-SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs
+SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, cancel_requested
 FROM claimed LEFT JOIN moved ON true ORDER BY turn, id;
 
 -- name: mark_generating
 -- The engine has started on these tasks; a mark that comes after the task moved on changes nothing.
-UPDATE tasks SET state = 'generating'
-FROM unnest($2::text[], $3::integer[]) AS n(id, attempt)
-WHERE tasks.id = n.id AND tasks.lease_token = $1 AND tasks.attempt = n.attempt AND tasks.state = 'queuing';
+WITH held AS MATERIALIZED (
+  SELECT t.id FROM tasks t JOIN unnest($2::text[], $3::integer[]) AS n(id, attempt) USING (id)
+  WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state = 'queuing'
+  ORDER BY t.id FOR NO KEY UPDATE OF t
+)
+UPDATE tasks SET state = 'generating' FROM held WHERE tasks.id = held.id;
 
 -- name: finish
 -- End tasks, fenced by lease token and attempt: state, settlement or release, totals and counters in one statement.
+-- A task whose cancel was requested ends as canceled, whatever the worker brings.
 -- $12: whether the lease must still be alive (a worker's own finish), or may be over (the sweeper's).
 -- Answers with the ids that this call ended; the others were ended or taken over before.
 WITH wanted AS MATERIALIZED (
@@ -38,6 +42,19 @@ WITH wanted AS MATERIALIZED (
   SELECT token FROM leases
   WHERE token IN (SELECT lease_token FROM wanted) AND (NOT $12 OR expires_at > clock_timestamp())
   ORDER BY token FOR KEY SHARE
+), held AS MATERIALIZED (
+  SELECT t.id, t.cancel_requested FROM tasks t JOIN wanted n USING (id)
+  WHERE t.attempt = n.attempt AND t.lease_token = n.lease_token AND t.state IN ('queuing', 'generating')
+    AND t.account_id = ANY(ARRAY(SELECT id FROM locked))
+    AND (NOT $12 OR t.lease_token = ANY(ARRAY(SELECT token FROM alive)))
+  ORDER BY t.id FOR NO KEY UPDATE OF t
+), outcomes AS MATERIALIZED (
+  SELECT n.id, n.width, n.height, n.note, n.result_blob, n.attempt, n.lease_token,
+         CASE WHEN held.cancel_requested THEN 'fail' ELSE n.state END AS state,
+         CASE WHEN held.cancel_requested THEN 'canceled' ELSE n.fail_code END AS fail_code,
+         CASE WHEN held.cancel_requested THEN $14 ELSE n.fail_msg END AS fail_msg,
+         CASE WHEN held.cancel_requested THEN $15 ELSE n.fail_msg_zh END AS fail_msg_zh
+  FROM held JOIN wanted n USING (id)
 ), ended AS (
   UPDATE tasks t SET
     state = n.state,
@@ -47,12 +64,9 @@ WITH wanted AS MATERIALIZED (
     fail_code = n.fail_code, fail_msg = n.fail_msg, fail_msg_zh = n.fail_msg_zh,
     credits_charged = CASE WHEN n.state = 'success' THEN t.price ELSE 0 END,
     finished_at = greatest(clock_timestamp(), t.created_at)
-  FROM wanted n
+  FROM outcomes n
   WHERE t.id = n.id AND t.attempt = n.attempt AND t.lease_token = n.lease_token
-    AND t.state IN ('queuing', 'generating')
-    AND t.account_id = ANY(ARRAY(SELECT id FROM locked))
-    AND (NOT $12 OR t.lease_token = ANY(ARRAY(SELECT token FROM alive)))
-  RETURNING t.id, t.account_id, t.key_id, t.state, t.price, t.input_blobs
+  RETURNING t.id, t.account_id, t.key_id, t.state, t.price
 ), entries AS (
   INSERT INTO credit_entries (account_id, kind, amount, task_id)
   SELECT account_id, CASE WHEN state = 'success' THEN 'settle' ELSE 'release' END, price, id FROM ended
@@ -70,25 +84,51 @@ WITH wanted AS MATERIALIZED (
 )
 SELECT id FROM ended;
 
+-- name: cancel
+-- The owner gives a task up. Waiting: it ends here, its hold released. Held by a worker: that worker is told.
+-- Answers with the state before, and whether it ended here; no row when the account has no such task.
+WITH locked AS MATERIALIZED (
+  SELECT id FROM accounts WHERE id = $2 FOR NO KEY UPDATE
+), target AS MATERIALIZED (
+  SELECT id, state FROM tasks WHERE id = $1 AND account_id = ANY(ARRAY(SELECT id FROM locked)) FOR NO KEY UPDATE
+), requested AS (
+  UPDATE tasks SET cancel_requested = true FROM target
+  WHERE tasks.id = target.id AND target.state IN ('queuing', 'generating')
+), ended AS (
+  UPDATE tasks t SET state = 'fail', fail_code = 'canceled', fail_msg = $3, fail_msg_zh = $4,
+                     finished_at = greatest(clock_timestamp(), t.created_at)
+  FROM target WHERE t.id = target.id AND target.state = 'waiting'
+  RETURNING t.id, t.account_id, t.key_id, t.price
+), entries AS (
+  INSERT INTO credit_entries (account_id, kind, amount, task_id) SELECT account_id, 'release', price, id FROM ended
+), totals AS (
+  UPDATE accounts a SET held = a.held - ended.price, available = a.available + ended.price
+  FROM ended WHERE a.id = ended.account_id
+), counters AS (
+  UPDATE api_keys k SET in_flight = k.in_flight - 1 FROM ended WHERE k.id = ended.key_id
+)
+SELECT state, CASE WHEN state IN ('queuing', 'generating') THEN pg_notify('cavendish_cancel', id) END FROM target;
+
 -- name: give_back
 -- The holder returns tasks unharmed: they wait again and no fault is counted.
-WITH returned AS (
-  UPDATE tasks SET state = 'waiting', lease_token = NULL
-  FROM unnest($2::text[], $3::integer[]) AS n(id, attempt)
-  WHERE tasks.id = n.id AND tasks.lease_token = $1 AND tasks.attempt = n.attempt
-    AND tasks.state IN ('queuing', 'generating')
-  RETURNING tasks.id
+WITH held AS MATERIALIZED (
+  SELECT t.id FROM tasks t JOIN unnest($2::text[], $3::integer[]) AS n(id, attempt) USING (id)
+  WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state IN ('queuing', 'generating')
+  ORDER BY t.id FOR NO KEY UPDATE OF t
+), returned AS (
+  UPDATE tasks SET state = 'waiting', lease_token = NULL FROM held WHERE tasks.id = held.id RETURNING tasks.id
 )
 SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS any_returned;
 
 -- name: give_back_after_fault
 -- The holder could not bring a task to an outcome: it waits again, one fault counted.
-WITH returned AS (
+WITH held AS MATERIALIZED (
+  SELECT t.id FROM tasks t JOIN unnest($2::text[], $3::integer[]) AS n(id, attempt) USING (id)
+  WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state IN ('queuing', 'generating')
+  ORDER BY t.id FOR NO KEY UPDATE OF t
+), returned AS (
   UPDATE tasks SET state = 'waiting', lease_token = NULL, faults = faults + 1
-  FROM unnest($2::text[], $3::integer[]) AS n(id, attempt)
-  WHERE tasks.id = n.id AND tasks.lease_token = $1 AND tasks.attempt = n.attempt
-    AND tasks.state IN ('queuing', 'generating')
-  RETURNING tasks.id
+  FROM held WHERE tasks.id = held.id RETURNING tasks.id
 )
 SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS any_returned;
 
@@ -133,3 +173,42 @@ SELECT id, account_id, model, state, param, public_url, result_blobs, fail_code,
        (extract(epoch FROM created_at) * 1000)::bigint AS created_ms,
        (extract(epoch FROM finished_at) * 1000)::bigint AS finished_ms
 FROM tasks WHERE id = ANY($1::text[]);
+
+-- name: list
+-- An account's tasks, newest first, from below a cursor ($2, $3). At most $6 tasks are looked at, so that a filter
+-- which few tasks pass costs no more than one page; `looked` tells how far it got.
+WITH page AS MATERIALIZED (
+  SELECT id, account_id, model, state, param, public_url, result_blobs, fail_code, fail_msg, fail_msg_zh,
+         credits_charged, note, created_at, finished_at
+  FROM tasks WHERE account_id = $1 AND (created_at, id) < ($2, $3)
+  ORDER BY created_at DESC, id DESC LIMIT $6
+)
+SELECT *, (extract(epoch FROM created_at) * 1000)::bigint AS created_ms,
+       (extract(epoch FROM finished_at) * 1000)::bigint AS finished_ms
+FROM page WHERE ($4::text IS NULL OR state = $4) AND ($5::text IS NULL OR model = $5)
+ORDER BY created_at DESC, id DESC LIMIT $7;
+
+-- name: list_reach
+-- Where a page of $4 tasks below the cursor ends: what the next page starts from when a filter left some out.
+SELECT created_at, id FROM tasks WHERE account_id = $1 AND (created_at, id) < ($2, $3)
+ORDER BY created_at DESC, id DESC OFFSET $4 - 1 LIMIT 1;
+
+-- name: outlived
+-- Tasks that ended more than $1 days ago, and the blobs that go with them. At most $2.
+SELECT id, result_blobs, input_blobs FROM tasks
+WHERE created_at < now() - make_interval(days => $1) AND finished_at < now() - make_interval(days => $1) LIMIT $2;
+
+-- name: remove_tasks
+-- Remove tasks that ended; the ledger keeps their entries.
+DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE id = ANY($1::text[]) AND finished_at IS NOT NULL
+                               ORDER BY id FOR UPDATE SKIP LOCKED);
+
+-- name: remove_idempotency_keys
+-- Forget keys after their 24 hours. At most $1.
+WITH old AS (
+  SELECT account_id, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours' LIMIT $1
+  FOR UPDATE SKIP LOCKED
+), removed AS (
+  DELETE FROM idempotency_keys i USING old WHERE i.account_id = old.account_id AND i.key = old.key RETURNING i.key
+)
+SELECT count(*) AS keys FROM removed;
