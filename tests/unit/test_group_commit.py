@@ -158,7 +158,6 @@ async def test_more_than_the_bound_may_not_wait() -> None:
     assert await answers(group(9)) == [18]
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="the flusher that has just ended is still counted as one")
 async def test_a_call_right_after_an_answer_is_flushed_too() -> None:
     group = GroupCommit(Flushes())
     assert await group(1) == 2
