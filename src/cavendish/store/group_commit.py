@@ -40,7 +40,8 @@ class GroupCommit(Generic[Q, R]):
         self._max_waiting = max_waiting
         self._flushers = flushers
         self._waiting: deque[tuple[Q, asyncio.Future[R]]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Q) -> R:
         """Have `item` flushed with its neighbours; its own result.
@@ -57,13 +58,21 @@ class GroupCommit(Generic[Q, R]):
             )
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._running) < self._flushers:
+        if self._running < self._flushers:
+            self._running += 1
             task = asyncio.create_task(self._run())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._tasks.add(task)  # the loop itself keeps only weak references
+            task.add_done_callback(self._tasks.discard)
         return await future
 
     async def _run(self) -> None:
+        try:
+            await self._flush_all()
+        finally:
+            # In the same step as the last look at what waits: a call that comes now starts a new run.
+            self._running -= 1
+
+    async def _flush_all(self) -> None:
         while self._waiting:
             batch: list[tuple[Q, asyncio.Future[R]]] = []
             while self._waiting and len(batch) < self._max_batch:
