@@ -5,17 +5,20 @@ import msgspec
 from cavendish.engines.illustrator.arrange import SKY_PAINTED, Placed, arrange
 from cavendish.engines.illustrator.art import placed
 from cavendish.engines.illustrator.chance import Chance
-from cavendish.engines.illustrator.grounds import paint_land, paint_shore, paint_street, paint_water, shadow
-from cavendish.engines.illustrator.interiors import (
-    paint_room, paint_space, paint_studio, paint_table, paint_underwater, paint_window,
-)  # fmt: skip
+from cavendish.engines.illustrator.elsewhere import paint_space, paint_studio, paint_underwater
+from cavendish.engines.illustrator.grounds import paint_land
+from cavendish.engines.illustrator.interiors import paint_room, paint_table
 from cavendish.engines.illustrator.palette import mix
 from cavendish.engines.illustrator.picture import Picture, Plate
+from cavendish.engines.illustrator.props import shadow
 from cavendish.engines.illustrator.scene import Scene
 from cavendish.engines.illustrator.scenery import LEAF_COLORS, Stage, stage_for
+from cavendish.engines.illustrator.shapes import ellipse, pen, stroke
 from cavendish.engines.illustrator.sky import paint_falling, paint_lightning
+from cavendish.engines.illustrator.streets import paint_street
 from cavendish.engines.illustrator.vocabulary import vocabulary
-
+from cavendish.engines.illustrator.waters import paint_shore, paint_water
+from cavendish.engines.illustrator.windows import paint_window
 
 _PAINTERS = {
     "land": paint_land, "shore": paint_shore, "water": paint_water, "street": paint_street, "room": paint_room,
@@ -118,16 +121,12 @@ def _drawn(stage: Stage, one: Placed) -> str:
 
 
 def _waterline(stage: Stage, one: Placed) -> str:
-    """Ripples and a soft reflection where something floats."""
+    """Ripples and the dark of its own reflection where something floats."""
     spot, wide = one.spot, one.spot.width(one.pose)
-    near = mix(stage.lit(stage.ground.near, 0.2), "#ffffff", 0.45)
-    dark = stage.lit(stage.ground.near)
+    foam, dark = mix(stage.lit(stage.ground.near, 0.2), "#ffffff", 0.45), stage.lit(stage.ground.near)
     defs, paint = stage.gradient((0, dark, 0.75), (1, dark, 0), radial=True)
     waves = "".join(
-        f"M{spot.x - wide * reach:.0f} {spot.y + drop:.0f}q{wide * reach / 2:.0f} {-7} {wide * reach:.0f} 0t{wide * reach:.0f} 0"
+        pen("M", spot.x - wide * reach, spot.y + drop, "q", wide * reach / 2, -7, wide * reach, 0, "t", wide * reach, 0)
         for reach, drop in ((0.52, -6), (0.6, 8), (0.42, 24), (0.3, 42))
     )
-    return (
-        f'{defs}<ellipse cx="{spot.x:.0f}" cy="{spot.y + 8:.0f}" rx="{wide * 0.6:.0f}" ry="{wide * 0.1:.0f}" fill="{paint}"/>'
-        f'<path d="{waves}" fill="none" stroke="{near}" stroke-width="4" stroke-linecap="round" opacity="0.7"/>'
-    )
+    return defs + ellipse(spot.x, spot.y + 8, wide * 0.6, wide * 0.1, paint) + stroke(waves, foam, 4, opacity=0.7)

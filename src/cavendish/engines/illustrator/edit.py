@@ -9,7 +9,8 @@ from cavendish.domain.text import Text
 from cavendish.engines.illustrator.scene import Scene
 from cavendish.ports import InputImage
 
-_MAX_SIDE = 4096
+_MAX_SIDE = 2048
+"""Pixels at which an input image is treated; a larger picture gets it enlarged."""
 
 
 class UnreadableImage(Exception):
@@ -28,17 +29,21 @@ def recompose(images: Sequence[InputImage], scene: Scene, pixels: tuple[int, int
 
     Raises UnreadableImage.
     """
-    opened = [_opened(image.data, number, pixels) for number, image in enumerate(images, 1)]
+    # Prints beside the first are small, so they are made small before they are treated.
+    opened = [
+        _opened(image.data, number, max(pixels) if number == 1 else max(pixels) // 3)
+        for number, image in enumerate(images, 1)
+    ]
     name, treat = _treatment(scene)
     if len(opened) > 1:
         return _collage([treat(image) for image in opened], pixels), f"{name}, collage"
-    return _framed(treat(opened[0]), pixels, bare=name in {"bobblehead"}), name
+    return _framed(treat(opened[0]), pixels), name
 
 
-def _opened(data: bytes, number: int, pixels: tuple[int, int]) -> Image.Image:
+def _opened(data: bytes, number: int, side: int) -> Image.Image:
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
-        image.draft("RGB", (max(pixels), max(pixels)))
+        image.draft("RGB", (side, side))
         image.load()
         image = ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as broken:
@@ -48,7 +53,7 @@ def _opened(data: bytes, number: int, pixels: tuple[int, int]) -> Image.Image:
         paper = Image.new("RGBA", clear.size, "#f6f1e6")
         image = Image.alpha_composite(paper, clear)
     image = image.convert("RGB")
-    image.thumbnail((min(_MAX_SIDE, max(pixels)),) * 2, Image.Resampling.LANCZOS)
+    image.thumbnail((max(64, min(_MAX_SIDE, side)),) * 2, Image.Resampling.LANCZOS)
     return image
 
 
@@ -61,7 +66,7 @@ def _treatment(scene: Scene) -> tuple[str, Callable[[Image.Image], Image.Image]]
         "pixel": ("pixel art", _pixels),
         "sketch": ("pencil sketch", _sketch),
         "ink": ("ink wash", _ink),
-        "mono": ("black and white", lambda image: ImageOps.autocontrast(image.convert("L"), 1).convert("RGB")),
+        "mono": ("black and white", _mono),
         "vintage": ("sepia", _sepia),
         "oil": ("oil painting", _oil),
         "watercolor": ("watercolour", _watercolor),
@@ -71,11 +76,9 @@ def _treatment(scene: Scene) -> tuple[str, Callable[[Image.Image], Image.Image]]
 
 def _cartoon(image: Image.Image) -> Image.Image:
     """Even areas of lively colour with soft dark contours."""
-    smooth = image
-    for _ in range(2):
-        smooth = smooth.filter(ImageFilter.MedianFilter(5))
-    flat = ImageOps.posterize(smooth, 4).filter(ImageFilter.ModeFilter(5)) if max(image.size) <= 1600 else ImageOps.posterize(smooth, 4)
-    flat = Image.blend(smooth, flat, 0.7)
+    small = image.reduce(2).filter(ImageFilter.MedianFilter(5))
+    smooth = small.resize(image.size, Image.Resampling.BICUBIC)
+    flat = Image.blend(smooth, ImageOps.posterize(smooth, 4), 0.6)
     lively = ImageEnhance.Contrast(ImageEnhance.Color(flat).enhance(1.4)).enhance(1.06)
     return ImageChops.multiply(lively, _contours(smooth, 2.4).convert("RGB"))
 
@@ -92,8 +95,13 @@ def _sketch(image: Image.Image) -> Image.Image:
     gray = ImageOps.autocontrast(image.convert("L"), 1)
     blurred = ImageOps.invert(gray).filter(ImageFilter.GaussianBlur(max(4.0, max(image.size) / 120)))
     dodge = ImageChops.add(gray, blurred, scale=1.0)
-    pencil = ImageChops.multiply(dodge.point(lambda level: max(0, int((level - 60) * 255 / 195))), gray.point(lambda level: 150 + level * 105 // 255))
+    lines = dodge.point(lambda level: max(0, int((level - 60) * 255 / 195)))
+    pencil = ImageChops.multiply(lines, gray.point(lambda level: 150 + level * 105 // 255))
     return ImageOps.colorize(pencil, "#2a2a30", "#fbf7ee")
+
+
+def _mono(image: Image.Image) -> Image.Image:
+    return ImageOps.autocontrast(image.convert("L"), 1).convert("RGB")
 
 
 def _ink(image: Image.Image) -> Image.Image:
@@ -114,14 +122,13 @@ def _pixels(image: Image.Image) -> Image.Image:
 
 
 def _oil(image: Image.Image) -> Image.Image:
-    size = 7 if max(image.size) <= 1600 else 5
-    dabs = image.filter(ImageFilter.ModeFilter(size)) if max(image.size) <= 2048 else image.filter(ImageFilter.MedianFilter(9))
+    dabs = image.reduce(2).filter(ImageFilter.ModeFilter(5)).resize(image.size, Image.Resampling.BICUBIC)
     relief = dabs.convert("L").filter(ImageFilter.EMBOSS).point(lambda level: 128 + (level - 128) // 2)
     return ImageChops.overlay(ImageEnhance.Color(dabs).enhance(1.4), relief.convert("RGB"))
 
 
 def _watercolor(image: Image.Image) -> Image.Image:
-    soft = image.filter(ImageFilter.MedianFilter(7)).filter(ImageFilter.GaussianBlur(1.5))
+    soft = image.reduce(2).filter(ImageFilter.MedianFilter(5)).resize(image.size, Image.Resampling.BICUBIC)
     pale = Image.blend(ImageEnhance.Color(soft).enhance(1.35), Image.new("RGB", image.size, "#fffaf0"), 0.22)
     return ImageChops.multiply(pale, _contours(soft, 1.2).convert("RGB"))
 
@@ -134,21 +141,22 @@ def _bobblehead(image: Image.Image) -> Image.Image:
     head = image.crop(box)
     grown = head.resize((round(head.width * 1.3), round(head.height * 1.3)), Image.Resampling.LANCZOS)
     mask = Image.new("L", grown.size, 0)
-    ImageDraw.Draw(mask).ellipse((grown.width * 0.07, grown.height * 0.05, grown.width * 0.93, grown.height * 0.95), fill=255)
+    wide, tall = grown.size
+    ImageDraw.Draw(mask).ellipse((wide * 0.07, tall * 0.05, wide * 0.93, tall * 0.95), fill=255)
     mask = mask.filter(ImageFilter.GaussianBlur(max(2.0, grown.width / 40)))
     at = ((box[0] + box[2] - grown.width) // 2, max(0, (box[1] + box[3] - grown.height) // 2 - round(height * 0.02)))
     body.paste(grown, at, mask)
     return body
 
 
-def _framed(image: Image.Image, pixels: tuple[int, int], *, bare: bool = False) -> Image.Image:
+def _framed(image: Image.Image, pixels: tuple[int, int]) -> Image.Image:
     """The image whole over a blurred cover of itself, as a print with a paper edge; nearly fitting ones fill."""
     width, height = pixels
     ratio = (image.width / image.height) / (width / height)
     if 0.9 < ratio < 1.11:
         return ImageOps.fit(image, pixels, Image.Resampling.LANCZOS)
     canvas = _cover(image, pixels)
-    margin = 0 if bare else round(min(pixels) * 0.045)
+    margin = round(min(pixels) * 0.045)
     print_ = ImageOps.contain(image, (width - 2 * margin, height - 2 * margin), Image.Resampling.LANCZOS)
     _lay(canvas, print_, (width // 2, height // 2), 0.0, round(min(pixels) * 0.014))
     return canvas
@@ -171,7 +179,8 @@ def _lay(canvas: Image.Image, image: Image.Image, at: tuple[int, int], turn: flo
     blur = max(4, min(canvas.size) // 70)
     pad = blur * 3
     small = Image.new("L", ((mask.width + 2 * pad) // 4 + 1, (mask.height + 2 * pad) // 4 + 1), 0)
-    small.paste(mask.resize((max(1, mask.width // 4), max(1, mask.height // 4))).point(lambda a: a * 120 // 255), (pad // 4, pad // 4))
+    quarter = mask.resize((max(1, mask.width // 4), max(1, mask.height // 4)))
+    small.paste(quarter.point(lambda alpha: alpha * 120 // 255), (pad // 4, pad // 4))
     shadow = small.filter(ImageFilter.GaussianBlur(blur / 4)).resize((mask.width + 2 * pad, mask.height + 2 * pad))
     canvas.paste("#0c0a14", (left - pad + blur // 3, top - pad + blur), shadow)
     canvas.paste(print_, (left, top), mask)
@@ -195,7 +204,8 @@ def _collage(images: list[Image.Image], pixels: tuple[int, int]) -> Image.Image:
         else:
             room = (width * 0.92 / lines, height * 0.34 / columns)
             at = (width * 0.04 + room[0] * (line + 0.5), height * 0.64 + room[1] * (column + 0.5))
-        small = ImageOps.contain(image, (max(8, round(room[0] * 0.9)), max(8, round(room[1] * 0.88))), Image.Resampling.LANCZOS)
+        most = (max(8, round(room[0] * 0.9)), max(8, round(room[1] * 0.88)))
+        small = ImageOps.contain(image, most, Image.Resampling.LANCZOS)
         _lay(canvas, small, (round(at[0]), round(at[1])), (-3, 2.4, -1.6, 3)[number % 4], edge)
     first = ImageOps.contain(images[0], main, Image.Resampling.LANCZOS)
     centre = (round(width * 0.33), height // 2) if across else (width // 2, round(height * 0.34))

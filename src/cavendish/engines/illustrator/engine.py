@@ -14,6 +14,8 @@ from cavendish.ports import EngineImage, ImageRequest
 _TASKS_PER_PROCESS = 64
 """A process ends after so many pictures, so that the memory of a 4k burst goes back to the machine."""
 
+_SHUT = Text(en="The illustrator has been shut down.", zh="插画引擎已经关闭。")
+
 
 class Illustrator:
     """Procedural vector drawings of what the prompt says. Not a neural model."""
@@ -49,12 +51,16 @@ class Illustrator:
         # The slot is given back when the process is free again, also when the caller has gone away before.
         loop = asyncio.get_running_loop()
         drawn = asyncio.wrap_future(job)
-        drawn.add_done_callback(lambda _: None)
+        drawn.add_done_callback(_looked_at)
         job.add_done_callback(lambda _: _call(loop, self._slots.release))
         try:
             outcome = await asyncio.shield(drawn)
         except BrokenProcessPool as broken:
             raise self._broken(pool) from broken
+        except asyncio.CancelledError:
+            if drawn.cancelled():  # by aclose, not by the caller
+                raise EngineError("engine_error", _SHUT) from None
+            raise
         if isinstance(outcome, Text):
             raise EngineError("bad_input_image", outcome)
         return outcome
@@ -68,10 +74,7 @@ class Illustrator:
 
     def _running_pool(self) -> ProcessPoolExecutor:
         if self._closed:
-            raise EngineError(
-                "engine_error",
-                Text(en="The illustrator has been shut down.", zh="插画引擎已经关闭。"),
-            )
+            raise EngineError("engine_error", _SHUT)
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self._processes,
@@ -90,6 +93,12 @@ class Illustrator:
             "engine_error",
             Text(en="A drawing process ended before its picture was done.", zh="绘图进程在完成图片之前意外退出。"),
         )
+
+
+def _looked_at(drawn: asyncio.Future[EngineImage | Text]) -> None:
+    """Take the outcome of a picture whose caller has gone away, so that asyncio does not report it as forgotten."""
+    if not drawn.cancelled():
+        drawn.exception()
 
 
 def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:

@@ -47,6 +47,12 @@ def known_posts() -> Posts:
     return msgspec.convert(tomllib.loads((files(__package__) / "art" / "posts.toml").read_text("utf-8")), Posts)
 
 
+_LAMP = (
+    '<radialGradient id="lamp"><stop offset="0" stop-color="#ffdf9a" stop-opacity="0.5"/>'
+    '<stop offset="1" stop-color="#ffdf9a" stop-opacity="0"/></radialGradient>'
+)
+
+
 def social_post(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
     """A post as it looks on a screen: portrait, name, words, date and counts, before a background of its topic."""
     unit = min(pixels) / 1000
@@ -59,7 +65,15 @@ def social_post(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
     scale = min(1.0, height * 0.9 / tall)
     left, top = (width - wide * scale) / 2, (height - tall * scale) / 2
     shade = "".join(
-        rect(-spread, 18 - spread * 0.6, wide + 2 * spread, tall + 2 * spread, "#05081a", round_=34 + spread, opacity=0.07)
+        rect(
+            -spread,
+            18 - spread * 0.6,
+            wide + 2 * spread,
+            tall + 2 * spread,
+            "#05081a",
+            round_=34 + spread,
+            opacity=0.07,
+        )
         for spread in (44, 34, 25, 17, 10, 5)
     )
     card = f'<g transform="translate({left:.1f} {top:.1f}) scale({scale:.4f})">{shade}{parts}</g>'
@@ -71,11 +85,13 @@ def social_post(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
 
 def _backdrop(post: Post | None, lots: Chance, width: float, height: float) -> str:
     """A dark slate with a warm lamp on it; the topic's formulas stand on it as in chalk."""
-    parts = [
+    slate = (
         '<linearGradient id="bg" x1="0" y1="0" x2="1" y2="1"><stop offset="0" stop-color="#27414c"/>'
         '<stop offset="0.55" stop-color="#1b2d3e"/><stop offset="1" stop-color="#141c30"/></linearGradient>'
-        '<radialGradient id="lamp"><stop offset="0" stop-color="#ffdf9a" stop-opacity="0.5"/>'
-        '<stop offset="1" stop-color="#ffdf9a" stop-opacity="0"/></radialGradient>',
+    )
+    parts = [
+        slate,
+        _LAMP,
         rect(0, 0, width, height, "url(#bg)"),
         circle(width * 0.14, height * 0.04, 620, "url(#lamp)"),
     ]
@@ -174,9 +190,8 @@ def _board(actor: Actor, post: Post, x: float, y: float, wide: float, tall: floa
         f'<clipPath id="photo"><rect x="{x}" y="{y}" width="{wide}" height="{tall}" rx="22"/></clipPath>'
         '<linearGradient id="slate" x1="0" y1="0" x2="1" y2="1"><stop offset="0" stop-color="#35534a"/>'
         '<stop offset="1" stop-color="#1d332f"/></linearGradient>'
-        '<radialGradient id="lamp"><stop offset="0" stop-color="#ffdf9a" stop-opacity="0.5"/>'
-        '<stop offset="1" stop-color="#ffdf9a" stop-opacity="0"/></radialGradient>'
-        f'<g clip-path="url(#photo)">{"".join(parts)}{figure}</g>'
+        + _LAMP
+        + f'<g clip-path="url(#photo)">{"".join(parts)}{figure}</g>'
     )
 
 

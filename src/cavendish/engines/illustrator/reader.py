@@ -4,6 +4,7 @@ The text is cut by longest match over the vocabulary, which works for Chinese an
 only place that knows how a text falls into words, so a segmenter can take its place without touching the rest.
 """
 
+import itertools
 import re
 import unicodedata
 
@@ -18,6 +19,7 @@ _READ_CHARACTERS = 10_000
 _QUOTED = re.compile(r"「([^」]{1,200})」|『([^』]{1,200})』|《([^》]{1,200})》|“([^”]{1,200})”|\"([^\"]{1,200})\"")
 _CLAUSE_END = re.compile(r"[,.;!?，。；！？、\n]")
 _ZH_FILLER = re.compile(r"^[的着了在地]*$")
+_ZH_POSTED = re.compile("[在坐站躺趴停蹲立睡]")
 _EN_STOP = frozenset({"on", "in", "at", "with", "and", "under", "by", "of", "near", "while", "is", "are"})
 _RELATIONS: dict[str, RelationKind] = {
     "on": "on", "in": "in", "under": "under", "beside": "beside",
@@ -162,11 +164,21 @@ def _actors(text: str, tokens: list[Token], words: Vocabulary) -> tuple[list[Act
             elif left.group == "colors" and color is None:
                 color = left.id
         known[token.id] = places_of[index] = len(actors)
-        plural = count == 1 and text[token.end - 1] == "s" and token.id + "s" == text[token.start : token.end]
+        plural = count == 1 and _is_plural(text[token.start : token.end], words.subjects[token.id].en)
         actors.append(
             Actor(token.id, 3 if plural else count, color, scale, _pose(text, tokens, index) or None),
         )
     return actors, places_of
+
+
+_IRREGULAR = frozenset({"people", "men", "women", "children", "cacti"})
+
+
+def _is_plural(name: str, names: tuple[str, ...]) -> bool:
+    """Whether an English name is the plural of another of the same subject."""
+    return name in _IRREGULAR or any(
+        name != other and name in {other + "s", other + "es", other[:-1] + "ies"} for other in names
+    )
 
 
 def _pose(text: str, tokens: list[Token], index: int) -> str:
@@ -180,22 +192,22 @@ def _pose(text: str, tokens: list[Token], index: int) -> str:
 
 
 def _relations(text: str, tokens: list[Token], places_of: dict[int, int]) -> list[Relation]:
+    """How each subject stands to the next one: `A on B`, `A在B上`, `B上的A`."""
     found: list[Relation] = []
     order = sorted(places_of)
-    for left, right in zip(order, order[1:], strict=False):
+    for left, right in itertools.pairwise(order):
         first, second = places_of[left], places_of[right]
         gap = _between(text, tokens[left], tokens[right])
         if first == second or re.search(r"[。.;；!！?？]", gap):
             continue
         middle = next((t for t in tokens[left + 1 : right] if t.group == "relations"), None)
         after = tokens[right + 1] if right + 1 < len(tokens) else None
-        if after is not None and after.group == "relations" and not _between(text, tokens[right], after).strip("的"):
-            if not text[after.start].isascii() and re.search(r"[在坐站躺趴停蹲立睡]|^和", gap):
-                found.append(Relation(_RELATIONS[after.id], first, second))
-                continue
-        if middle is None:
+        closes = after is not None and after.group == "relations" and not text[after.start].isascii()
+        if after is not None and closes and after.start == tokens[right].end and _ZH_POSTED.search(gap):
+            found.append(Relation(_RELATIONS[after.id], first, second))
+        elif middle is None:
             continue
-        if text[middle.start].isascii() or middle.id in {"riding", "holding"}:
+        elif text[middle.start].isascii() or middle.id in {"riding", "holding"}:
             found.append(Relation(_RELATIONS[middle.id], first, second))
         elif not _between(text, tokens[left], middle).strip():  # 桌上的苹果: the second is on the first
             found.append(Relation(_RELATIONS[middle.id], second, first))

@@ -111,7 +111,7 @@ def stage_for(scene: Scene, place: str, lots: Chance, width: float, height: floa
     weather = data.weathers[scene.weather or "clear"]
     ground = data.grounds[place]
     if weather.share:
-        dim = mix(weather.gray, sky.top, 0.35)
+        dim = mix(weather.gray, sky.top, 0.2)
         sky = msgspec.structs.replace(
             sky,
             top=mix(sky.top, dim, weather.share),
@@ -143,7 +143,7 @@ def _in_season(ground: GroundRow, scene: Scene, place: str) -> GroundRow:
         return msgspec.structs.replace(
             ground, near=mix(ground.near, white, 0.88), far=mix(ground.far, white, 0.95), decor=_bare(ground.decor)
         )
-    if place == "street" or place == "lake":
+    if place in {"street", "lake"}:
         return ground
     if scene.season == "autumn":
         return msgspec.structs.replace(

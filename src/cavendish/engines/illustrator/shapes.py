@@ -28,9 +28,14 @@ def circle(x: float, y: float, r: float, fill: str, *, opacity: float = 1) -> st
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{fill}"{_faint(opacity)}/>'
 
 
-def path(d: str, fill: str, *, opacity: float = 1, move: tuple[float, float] = (0, 0)) -> str:
+def pen(*parts: str | float) -> str:
+    """Path commands and numbers as one `d`: pen("M", x, y, "h", 20, "Z")."""
+    return " ".join(part if isinstance(part, str) else f"{part:.1f}" for part in parts)
+
+
+def path(d: str, fill: str, *, opacity: float = 1, move: tuple[float, float] | None = None) -> str:
     """A filled path."""
-    moved = f' transform="translate({move[0]:.1f} {move[1]:.1f})"' if move != (0, 0) else ""
+    moved = f' transform="translate({move[0]:.1f} {move[1]:.1f})"' if move else ""
     return f'<path d="{d}" fill="{fill}"{_faint(opacity)}{moved}/>'
 
 
@@ -57,7 +62,11 @@ def typeset(text: str) -> str:
 
 def em(character: str) -> float:
     """About how wide a character is set, in ems."""
-    return 1.0 if ord(character) >= 0x2E80 else 0.3 if character in " .,:;'|il!" else 0.62 if character.isupper() else 0.54
+    if ord(character) >= 0x2E80:
+        return 1.0
+    if character in " .,:;'|il!":
+        return 0.3
+    return 0.62 if character.isupper() else 0.54
 
 
 def wrapped(text: str, size: float, room: float, lines: int) -> list[str]:

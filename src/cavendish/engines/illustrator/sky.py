@@ -14,7 +14,9 @@ def paint_sky(stage: Stage, *, ridges: bool = True) -> None:
     edge = stage.horizon + 4
     defs, paint = stage.gradient((0, sky.top, 1), (0.55, sky.middle, 1), (1, sky.low, 1))
     stage.back.append(f'{defs}<rect width="{width:g}" height="{edge:.1f}" fill="{paint}"/>')
-    stage.back.append(f'<rect y="{edge - 1:.1f}" width="{width:g}" height="{stage.height - edge + 1:.1f}" fill="{sky.low}"/>')
+    stage.back.append(
+        f'<rect y="{edge - 1:.1f}" width="{width:g}" height="{stage.height - edge + 1:.1f}" fill="{sky.low}"/>'
+    )
     if sky.stars:
         _stars(stage)
     _orb(stage)
@@ -62,7 +64,6 @@ def _named(color: str) -> str:
 
 def _clouds(stage: Stage) -> None:
     lots = stage.lots.branch("clouds")
-    row = vocabulary().subjects["cloud"]
     asked = next((actor for actor in stage.scene.actors if actor.id == "cloud"), None)
     count = max(stage.sky.clouds, 4 + asked.count if asked else 0)
     base = mix(mix("#ffffff", stage.sky.middle, 0.25), stage.sky.low, 0.3)
