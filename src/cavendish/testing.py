@@ -8,8 +8,6 @@ import heapq
 import itertools
 from collections.abc import Callable
 
-import msgspec
-
 from cavendish.ports import EngineImage, ImageRequest
 
 _LOOP_TURNS = 20
@@ -27,7 +25,7 @@ class ManualClock:
         self._elapsed = 0.0
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._came: asyncio.Condition = asyncio.Condition()
+        self._came = asyncio.Condition()
 
     @property
     def sleeping(self) -> int:
@@ -126,7 +124,7 @@ class ScriptedEngine:
         """
         step = next(self._script, self._afterwards)
         assert step is not None, f"call {len(self.requests) + 1} of an engine with a shorter script"
-        self.requests.append(msgspec.structs.replace(request))
+        self.requests.append(request)
         self.running += 1
         try:
             started()
