@@ -1,11 +1,13 @@
 """One world, on a database of its own, for each module of contract tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import AsyncExitStack
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from cavendish.store.embedded import EmbeddedServer
 from tests.conftest import TEMPLATE, execute
@@ -31,3 +33,10 @@ async def world(postgres: EmbeddedServer, tmp_path_factory: pytest.TempPathFacto
             yield World(dsn, allowing, refusing, pictures)
     finally:
         await execute(postgres.dsn, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+def journal() -> Iterator[list[MutableMapping[str, Any]]]:
+    """Every log line of the module, as fields."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines

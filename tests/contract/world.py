@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -76,7 +77,8 @@ class World:
     async def create(self, customer: Customer, body: object, **kwargs: Any) -> Answer:
         """A create with `body` as JSON."""
         headers = customer.headers | dict(kwargs.pop("headers", {})) | {"Content-Type": "application/json"}
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        data = BytesIO(raw)  # in pieces, as a large body should be
         return await self.send("POST", "/api/v1/tasks/create", headers=headers, data=data, **kwargs)
 
     async def task(self, customer: Customer, prompt: str, **fields: Any) -> str:
