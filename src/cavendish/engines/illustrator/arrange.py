@@ -21,7 +21,7 @@ _NEAR_PLACES = frozenset({"window", "room", "table", "stage"})
 _RESTING = frozenset({"stand", "sit", "sleep", "walk"})
 _ANCHORS = {"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand"}
 _SHARES = {"closeup": 0.8, "panorama": 0.24, "low": 0.62, "top": 0.4}
-_SHARE_AT = {"table": 0.42, "window": 0.5, "stage": 0.62}
+_SHARE_AT = {"table": 0.48, "window": 0.5, "stage": 0.62}
 
 
 class Placed(msgspec.Struct):
@@ -116,6 +116,7 @@ def _standing(stage: Stage, actor: Actor, first: Actor, hero: float, x: float, n
     pose = drawing(row.svg or actor.id).pose(_pose_name(stage, actor, row))
     groups = sum(rows[a.id].kind not in {"sky", "far"} for a in stage.scene.actors)
     height = hero * min(1.5, max(0.2, _weight(actor, row) / _weight(first, rows[first.id])))
+    height *= _lower(row, actor, pose)
     big = row.size > 3
     depth = (0.52 if number else 0.3) if big else 0.16 * (number % 3)
     if number and big:
@@ -124,7 +125,7 @@ def _standing(stage: Stage, actor: Actor, first: Actor, hero: float, x: float, n
     limit = 0.86 if stage.scene.composition == "closeup" else 0.66
     height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
     # In one line as many as fit; the lines behind stand farther away.
-    room = stage.width * (0.9 if groups == 1 else 0.62 if groups == 2 else 0.4)
+    room = stage.width * (0.9 if groups == 1 else 0.54 if groups == 2 else 0.4)
     per_line = min(actor.count, 4 if actor.count > 5 else 5)
     wide = pose.width * height / pose.tall
     step = min(wide * 0.92, room / per_line)
@@ -147,6 +148,12 @@ def _standing(stage: Stage, actor: Actor, first: Actor, hero: float, x: float, n
         fade = 0.0 if stage.place in _NEAR_PLACES else min(0.5, away * 0.5)
         found.append(Placed(actor, row, pose, Spot(at, y, tall, fade, mirrored), y, grounded))
     return found
+
+
+def _lower(row: Row, actor: Actor, pose: Pose) -> float:
+    """How tall this pose is beside the usual one: who lies down is not drawn as tall as who stands."""
+    usual = drawing(row.svg or actor.id).pose(row.pose)
+    return min(1.1, max(0.4, pose.tall / usual.tall))
 
 
 def _base(stage: Stage, row: Row, actor: Actor, away: float, tall: float, lots: Chance) -> tuple[float, bool]:
@@ -188,12 +195,15 @@ def _aloft(stage: Stage, actor: Actor) -> list[Placed]:
     row = vocabulary().subjects[actor.id]
     pose = drawing(row.svg or actor.id).pose(row.pose)
     lots, alone = stage.lots.branch("sky" + actor.id), len(stage.scene.actors) == 1
+    others = [a.id for a in stage.scene.actors if a.id not in SKY_PAINTED and vocabulary().subjects[a.id].kind == "sky"]
+    number, total = others.index(actor.id), len(others)
     found = []
     for one in range(actor.count):
         share = 0.17 if not alone or actor.count > 1 else 0.46 if row.size > 3 else 0.3
         tall = stage.height * share * actor.scale * lots.between(0.85, 1.1)
-        x = stage.width * ((one + 0.5) / actor.count + (lots.between(-0.04, 0.04) if actor.count > 1 else 0))
-        if not alone and actor.count == 1:
+        place = (number + (one + 0.5) / actor.count) / total  # each has its part of the sky
+        x = stage.width * (place + (lots.between(-0.04, 0.04) if actor.count > 1 else 0))
+        if not alone and actor.count == total == 1:
             x = stage.width * lots.pick((0.2, 0.8))
         y = stage.horizon * (0.5 if alone else 0.34) + tall / 2 + lots.between(-0.06, 0.06) * stage.height
         found.append(Placed(actor, row, pose, Spot(x, max(y, tall * 1.1), tall), -50.0, grounded=False))
@@ -221,7 +231,7 @@ def _joined(stage: Stage, actor: Actor, relation: Relation, host: Placed) -> lis
     if relation.kind == "under":
         x, y = (x if "under" in host.pose.anchors else host.spot.x), host.spot.y + stage.height * 0.015
     ratio = max(0.42 if host.row.size > 2 else 0.26, _weight(actor, row) / _weight(host.actor, host.row))
-    tall = host.spot.height * min(1.0, ratio) * (0.86 if relation.kind == "in" else 1.0)
+    tall = host.spot.height * min(1.0, ratio) * _lower(row, actor, pose) * (0.86 if relation.kind == "in" else 1.0)
     tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
     if relation.kind == "holding" and "grip" in pose.anchors:
         y += tall * (pose.ground - pose.anchors["grip"][1]) / pose.tall

@@ -58,6 +58,7 @@ def drawing(svg: str) -> Drawing:
     root = ET.fromstring(source)  # noqa: S314 - our own file, shipped with the package
     for element in root.iter():
         element.tag = element.tag.removeprefix(_SVG)
+        _flatten_opacity(element)
     poses = {
         group.attrib["data-pose"]: _pose(group, root, ET.tostring(group, "unicode"))
         for group in root.iterfind("g")
@@ -67,6 +68,14 @@ def drawing(svg: str) -> Drawing:
         body = "".join(ET.tostring(child, "unicode") for child in root if child.tag != "defs")
         poses = {DEFAULT_POSE: _pose(root, root, body)}
     return Drawing(poses, "".join(ET.tostring(child, "unicode") for child in root.iterfind("defs")))
+
+
+def _flatten_opacity(element: ET.Element) -> None:
+    """`opacity` of one filled or stroked shape as opacity of its paint: resvg draws that without a layer."""
+    filled, stroked = element.get("fill", "none") != "none", element.get("stroke", "none") != "none"
+    if "opacity" in element.attrib and filled != stroked and not len(element):
+        kind = "fill-opacity" if filled else "stroke-opacity"
+        element.set(kind, element.attrib.pop("opacity"))
 
 
 def _pose(element: ET.Element, root: ET.Element, body: str) -> Pose:

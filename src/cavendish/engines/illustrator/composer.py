@@ -38,7 +38,9 @@ def compose(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
     if scene.weather == "storm" and place not in {"window", "room", "table", "underwater", "space", "stage"}:
         paint_lightning(stage)
     subjects = arrange(stage)
-    drawn = "".join(_drawn(stage, one) for one in subjects)
+    # What stands on the horizon is behind the ground and all that stands on it.
+    stage.middle[:0] = [_drawn(stage, one) for one in subjects if one.row.kind == "far"]
+    drawn = "".join(_drawn(stage, one) for one in subjects if one.row.kind != "far")
     if stage.falls and place not in {"window", "room", "table", "underwater", "space", "stage"}:
         stage.front.append(paint_falling(stage))
     soft = 0.012 if scene.shallow or scene.composition == "closeup" else 0.0

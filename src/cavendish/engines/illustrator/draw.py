@@ -1,12 +1,14 @@
 """One request to one PNG: the function that runs in a drawing process."""
 
+import msgspec
+
 from cavendish.domain.text import Text
 from cavendish.engines.illustrator.abstract import abstract
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.composer import compose
 from cavendish.engines.illustrator.edit import UnreadableImage, recompose
-from cavendish.engines.illustrator.layouts import social_post
-from cavendish.engines.illustrator.picture import Picture
+from cavendish.engines.illustrator.layouts import lettering, social_post
+from cavendish.engines.illustrator.picture import Picture, Plate
 from cavendish.engines.illustrator.reader import read
 from cavendish.engines.illustrator.render import encode, render
 from cavendish.engines.illustrator.scene import Scene
@@ -36,6 +38,8 @@ def picture_of(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
     """The kind of picture that suits the scene: a post, a staged scene, or an abstract composition."""
     if scene.layout == "post":
         return social_post(scene, lots, pixels)
-    if scene.empty:
-        return abstract(scene, lots, pixels)
-    return compose(scene, lots, pixels)
+    picture = abstract(scene, lots, pixels) if scene.empty else compose(scene, lots, pixels)
+    if not scene.quotes:
+        return picture
+    title = lettering(scene.quotes, picture.width, picture.height, large=scene.layout == "poster")
+    return msgspec.structs.replace(picture, plates=(*picture.plates, Plate(title)))

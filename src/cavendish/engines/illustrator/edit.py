@@ -1,12 +1,13 @@
 """Input images: recomposed to the asked ratio without distortion, with a treatment that can be seen."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from cavendish.domain.text import Text
 from cavendish.engines.illustrator.scene import Scene
+from cavendish.engines.illustrator.treatments import STYLES, Treatment, cartoon
 from cavendish.ports import InputImage
 
 _MAX_SIDE = 2048
@@ -57,85 +58,17 @@ def _opened(data: bytes, number: int, side: int) -> Image.Image:
     return image
 
 
-def _treatment(scene: Scene) -> tuple[str, Callable[[Image.Image], Image.Image]]:
+def _treatment(scene: Scene) -> tuple[str, Treatment]:
     """What the words ask for; a soft illustration when they ask for nothing that is known."""
     lower = scene.text.lower()
     if any(word in lower for word in ("摇头娃娃", "bobblehead", "bobble head", "大头")):
         return "bobblehead", _bobblehead
-    named: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
-        "pixel": ("pixel art", _pixels),
-        "sketch": ("pencil sketch", _sketch),
-        "ink": ("ink wash", _ink),
-        "mono": ("black and white", _mono),
-        "vintage": ("sepia", _sepia),
-        "oil": ("oil painting", _oil),
-        "watercolor": ("watercolour", _watercolor),
-    }
-    return named.get(scene.style or "", ("illustration", _cartoon))
-
-
-def _cartoon(image: Image.Image) -> Image.Image:
-    """Even areas of lively colour with soft dark contours."""
-    small = image.reduce(2).filter(ImageFilter.MedianFilter(5))
-    smooth = small.resize(image.size, Image.Resampling.BICUBIC)
-    flat = Image.blend(smooth, ImageOps.posterize(smooth, 4), 0.6)
-    lively = ImageEnhance.Contrast(ImageEnhance.Color(flat).enhance(1.4)).enhance(1.06)
-    return ImageChops.multiply(lively, _contours(smooth, 2.4).convert("RGB"))
-
-
-def _contours(image: Image.Image, gain: float) -> Image.Image:
-    """Dark lines on white where the brightness changes, as one channel."""
-    gray = image.convert("L").filter(ImageFilter.GaussianBlur(max(1.0, max(image.size) / 900)))
-    near = gray.filter(ImageFilter.GaussianBlur(max(1.5, max(image.size) / 420)))
-    lines = ImageChops.subtract(near, gray, scale=1.0)
-    return lines.point(lambda level: 255 - min(190, int(max(0, level - 4) * gain * 6))).filter(ImageFilter.SMOOTH)
-
-
-def _sketch(image: Image.Image) -> Image.Image:
-    gray = ImageOps.autocontrast(image.convert("L"), 1)
-    blurred = ImageOps.invert(gray).filter(ImageFilter.GaussianBlur(max(4.0, max(image.size) / 120)))
-    dodge = ImageChops.add(gray, blurred, scale=1.0)
-    lines = dodge.point(lambda level: max(0, int((level - 60) * 255 / 195)))
-    pencil = ImageChops.multiply(lines, gray.point(lambda level: 150 + level * 105 // 255))
-    return ImageOps.colorize(pencil, "#2a2a30", "#fbf7ee")
-
-
-def _mono(image: Image.Image) -> Image.Image:
-    return ImageOps.autocontrast(image.convert("L"), 1).convert("RGB")
-
-
-def _ink(image: Image.Image) -> Image.Image:
-    gray = ImageOps.autocontrast(image.convert("L"), 2).filter(ImageFilter.MedianFilter(7))
-    wash = ImageOps.posterize(gray, 3).filter(ImageFilter.GaussianBlur(1.6))
-    return ImageOps.colorize(ImageChops.multiply(wash, _contours(image, 3.0)), "#14161c", "#f4eede", mid="#7d8084")
-
-
-def _sepia(image: Image.Image) -> Image.Image:
-    return ImageOps.colorize(ImageOps.autocontrast(image.convert("L"), 1), "#2b1a10", "#fbeccb", mid="#a9835a")
-
-
-def _pixels(image: Image.Image) -> Image.Image:
-    cell = max(4, max(image.size) // 88)
-    small = image.resize((max(1, image.width // cell), max(1, image.height // cell)), Image.Resampling.BOX)
-    few = ImageEnhance.Color(small).enhance(1.35).quantize(28, dither=Image.Dither.NONE).convert("RGB")
-    return few.resize(image.size, Image.Resampling.NEAREST)
-
-
-def _oil(image: Image.Image) -> Image.Image:
-    dabs = image.reduce(2).filter(ImageFilter.ModeFilter(5)).resize(image.size, Image.Resampling.BICUBIC)
-    relief = dabs.convert("L").filter(ImageFilter.EMBOSS).point(lambda level: 128 + (level - 128) // 2)
-    return ImageChops.overlay(ImageEnhance.Color(dabs).enhance(1.4), relief.convert("RGB"))
-
-
-def _watercolor(image: Image.Image) -> Image.Image:
-    soft = image.reduce(2).filter(ImageFilter.MedianFilter(5)).resize(image.size, Image.Resampling.BICUBIC)
-    pale = Image.blend(ImageEnhance.Color(soft).enhance(1.35), Image.new("RGB", image.size, "#fffaf0"), 0.22)
-    return ImageChops.multiply(pale, _contours(soft, 1.2).convert("RGB"))
+    return STYLES.get(scene.style or "", ("illustration", cartoon))
 
 
 def _bobblehead(image: Image.Image) -> Image.Image:
     """The upper middle, where a head usually is, grows over a cartoon body; its edge is softly cut out."""
-    body = _cartoon(image)
+    body = cartoon(image)
     width, height = image.size
     box = (round(width * 0.24), round(height * 0.04), round(width * 0.76), round(height * 0.56))
     head = image.crop(box)

@@ -64,21 +64,14 @@ def social_post(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
     parts, tall = _card(scene, actor, post, wide, lots)
     scale = min(1.0, height * 0.9 / tall)
     left, top = (width - wide * scale) / 2, (height - tall * scale) / 2
-    shade = "".join(
-        rect(
-            -spread,
-            18 - spread * 0.6,
-            wide + 2 * spread,
-            tall + 2 * spread,
-            "#05081a",
-            round_=34 + spread,
-            opacity=0.07,
-        )
-        for spread in (44, 34, 25, 17, 10, 5)
-    )
-    card = f'<g transform="translate({left:.1f} {top:.1f}) scale({scale:.4f})">{shade}{parts}</g>'
+    shade = rect(left - 8, top + 14, wide * scale + 16, tall * scale + 16, "#05081a", round_=34, opacity=0.75)
+    card = f'<g transform="translate({left:.1f} {top:.1f}) scale({scale:.4f})">{parts}</g>'
     return Picture(
-        (Plate(_backdrop(post, lots.branch("backdrop"), width, height), 0.5, 0.0012), Plate(card)),
+        (
+            Plate(_backdrop(post, lots.branch("backdrop"), width, height), 0.5, 0.0012),
+            Plate(shade, 0.125, 0.03),
+            Plate(card),
+        ),
         width, height, style=scene.style if scene.style not in {"photo", "render3d"} else None, vignette=0.0,
     )  # fmt: skip
 

@@ -149,10 +149,7 @@ def _actors(text: str, tokens: list[Token], words: Vocabulary) -> tuple[list[Act
     for index, token in enumerate(tokens):
         if token.group != "subjects":
             continue
-        if token.id in known:  # said again: the same one
-            places_of[index] = known[token.id]
-            continue
-        if len(actors) == MAX_ACTORS:
+        if len(actors) == MAX_ACTORS and token.id not in known:
             break
         count, color, scale = 1, None, 1.0
         for left in _described(text, tokens, index):
@@ -163,12 +160,22 @@ def _actors(text: str, tokens: list[Token], words: Vocabulary) -> tuple[list[Act
                 scale = value
             elif left.group == "colors" and color is None:
                 color = left.id
-        known[token.id] = places_of[index] = len(actors)
         plural = count == 1 and _is_plural(text[token.start : token.end], words.subjects[token.id].en)
-        actors.append(
-            Actor(token.id, 3 if plural else count, color, scale, _pose(text, tokens, index) or None),
-        )
+        actor = Actor(token.id, 3 if plural else count, color, scale, _pose(text, tokens, index) or None)
+        if token.id in known:  # said again: the same one, perhaps better described
+            actors[known[token.id]] = _merged(actors[known[token.id]], actor)
+        else:
+            known[token.id] = len(actors)
+            actors.append(actor)
+        places_of[index] = known[token.id]
     return actors, places_of
+
+
+def _merged(one: Actor, other: Actor) -> Actor:
+    return Actor(
+        one.id, max(one.count, other.count), one.color or other.color,
+        other.scale if one.scale == 1.0 else one.scale, one.pose or other.pose,
+    )  # fmt: skip
 
 
 _IRREGULAR = frozenset({"people", "men", "women", "children", "cacti"})

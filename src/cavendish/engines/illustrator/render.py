@@ -8,11 +8,12 @@ import resvg_py
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from cavendish.engines.illustrator.picture import Picture, Plate
+from cavendish.engines.illustrator.treatments import styled
 
 
 def render(picture: Picture, pixels: tuple[int, int]) -> bytes:
     """`picture` as an RGB PNG of exactly `pixels` (width, height)."""
-    return encode(finish(flatten(picture, pixels), picture))
+    return encode(styled(finish(flatten(picture, pixels), picture), picture.style))
 
 
 def encode(image: Image.Image) -> bytes:

@@ -111,14 +111,15 @@ def stage_for(scene: Scene, place: str, lots: Chance, width: float, height: floa
     weather = data.weathers[scene.weather or "clear"]
     ground = data.grounds[place]
     if weather.share:
-        dim = mix(weather.gray, sky.top, 0.2)
+        gray = mix(weather.gray, sky.top, max(0.0, sky.strength - 0.2) * 1.3)  # a dark sky stays dark
+        dim = mix(gray, sky.top, 0.2)
         sky = msgspec.structs.replace(
             sky,
             top=mix(sky.top, dim, weather.share),
-            middle=mix(sky.middle, mix(weather.gray, sky.middle, 0.25), weather.share),
-            low=mix(sky.low, mix(weather.gray, sky.low, 0.4), weather.share),
-            haze=mix(sky.haze, weather.gray, weather.share * 0.8),
-            light=mix(sky.light, weather.gray, weather.share * 0.7),
+            middle=mix(sky.middle, mix(gray, sky.middle, 0.25), weather.share),
+            low=mix(sky.low, mix(gray, sky.low, 0.4), weather.share),
+            haze=mix(sky.haze, gray, weather.share * 0.8),
+            light=mix(sky.light, gray, weather.share * 0.7),
             strength=max(sky.strength, weather.share * 0.6),
             stars=0 if weather.share > 0.3 else sky.stars,
             orb="" if weather.share > 0.3 else sky.orb,

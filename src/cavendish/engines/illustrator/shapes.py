@@ -6,8 +6,9 @@ SANS = "Noto Sans SC"
 SERIF = "Noto Serif SC"
 
 
-def _faint(opacity: float) -> str:
-    return "" if opacity >= 1 else f' opacity="{opacity:.2f}"'
+def _faint(opacity: float, kind: str = "fill") -> str:
+    """Opacity as a property of the paint: `opacity` itself would make resvg draw each element on a layer of its own."""
+    return "" if opacity >= 1 else f' {kind}-opacity="{opacity:.2f}"'
 
 
 def rect(x: float, y: float, wide: float, tall: float, fill: str, *, round_: float = 0, opacity: float = 1) -> str:
@@ -42,7 +43,7 @@ def path(d: str, fill: str, *, opacity: float = 1, move: tuple[float, float] | N
 def stroke(d: str, color: str, wide: float, *, opacity: float = 1) -> str:
     """A drawn line with round ends."""
     line = f'fill="none" stroke="{color}" stroke-width="{wide:.1f}" stroke-linecap="round" stroke-linejoin="round"'
-    return f'<path d="{d}" {line}{_faint(opacity)}/>'
+    return f'<path d="{d}" {line}{_faint(opacity, "stroke")}/>'
 
 
 def words(
@@ -51,6 +52,7 @@ def words(
 ) -> str:  # fmt: skip
     """One line of type on the baseline y. The fonts have one weight: bold is a stroke of the same colour."""
     heavy = f' stroke="{color}" stroke-width="{size * 0.035:.2f}" stroke-linejoin="round"' if bold else ""
+    heavy += _faint(opacity, "stroke") if bold else ""
     place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" font-family="{family}" text-anchor="{anchor}"'
     return f'<text {place} fill="{color}"{heavy}{_faint(opacity)}>{escape(typeset(text))}</text>'
 

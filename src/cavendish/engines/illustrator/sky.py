@@ -5,6 +5,7 @@ import math
 from cavendish.engines.illustrator.art import Spot, drawing, placed
 from cavendish.engines.illustrator.palette import mix, tone
 from cavendish.engines.illustrator.scenery import Stage
+from cavendish.engines.illustrator.shapes import circle, pen, stroke
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
 
@@ -31,8 +32,8 @@ def _stars(stage: Stage) -> None:
     for _ in range(round(stage.sky.stars * stage.width / 1000)):
         x, y = lots.between(0, stage.width), stage.horizon * lots.between(0, 0.9) ** 1.2
         size = lots.pick((0.9, 1.2, 1.2, 1.7, 2.6))
-        dots.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}" opacity="{lots.between(0.45, 1):.2f}"/>')
-    stage.back.append(f'<g fill="#fdf8e6">{"".join(dots)}</g>')
+        dots.append(circle(x, y, size, "#fdf8e6", opacity=lots.between(0.45, 1)))
+    stage.back += dots
 
 
 def _orb(stage: Stage) -> None:
@@ -119,10 +120,10 @@ def paint_falling(stage: Stage, bounds: tuple[float, float, float, float] | None
         for _ in range(round(170 * area)):
             x, y = x0 + lots.between(0, width), y0 + lots.between(-0.05, 1) * height
             near = lots.pick((0.35, 0.6, 1.0))
-            parts.setdefault(near, []).append(f"M{x:.0f} {y:.0f}l{-9 * near:.1f} {58 * near:.1f}")
+            parts.setdefault(near, []).append(pen("M", x, y, "l", -9 * near, 58 * near))
+        color = tone(stage.sky.low, "light")
         return "".join(
-            f'<path d="{"".join(drops)}" stroke="{tone(stage.sky.low, "light")}" stroke-width="{1.1 + 1.5 * near:.1f}" '
-            f'stroke-linecap="round" opacity="{0.25 + 0.3 * near:.2f}"/>'
+            stroke("".join(drops), color, 1.1 + 1.5 * near, opacity=0.25 + 0.3 * near)
             for near, drops in sorted(parts.items())
         )
     if stage.falls == "snow":
@@ -130,10 +131,8 @@ def paint_falling(stage: Stage, bounds: tuple[float, float, float, float] | None
         for _ in range(round(150 * area)):
             near = lots.between(0, 1) ** 2.2
             x, y = x0 + lots.between(0, width), y0 + lots.between(0, height)
-            flakes.append(
-                f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{1.8 + 7 * near:.1f}" opacity="{0.9 - 0.4 * near:.2f}"/>'
-            )
-        return f'<g fill="#ffffff">{"".join(flakes)}</g>'
+            flakes.append(circle(x, y, 1.8 + 7 * near, "#ffffff", opacity=0.9 - 0.4 * near))
+        return "".join(flakes)
     return ""
 
 
@@ -145,9 +144,5 @@ def paint_lightning(stage: Stage) -> None:
     while y < stage.horizon * 0.96:
         x, y = x + lots.between(-60, 60), y + stage.horizon * lots.between(0.07, 0.14)
         points.append(f"{x:.0f} {min(y, stage.horizon):.0f}")
-    line = "M" + " L".join(points)
     for color, wide, alpha in (("#b9c8ff", 22, 0.18), ("#dfe6ff", 10, 0.4), ("#ffffff", 4, 1)):
-        stage.back.append(
-            f'<path d="{line}" fill="none" stroke="{color}" stroke-width="{wide}" stroke-linejoin="round" '
-            f'opacity="{alpha}"/>'
-        )
+        stage.back.append(stroke("M" + " L".join(points), color, wide, opacity=alpha))
