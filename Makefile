@@ -6,7 +6,7 @@ PROMPT ?=
 MODEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve lint format lock clean
+.PHONY: help demo test faults serve lint format lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ serve: .venv/runtime ## Run the server on http://127.0.0.1:8787, data in ./caven
 
 test: .venv/dev ## The whole suite, on a real PostgreSQL that it brings along
 	@$(BIN)/python -m pytest
+
+faults: .venv/dev ## Break it on purpose, for longer
+	@CAVENDISH_FAULTS_ROUNDS=10 $(BIN)/python -m pytest tests/faults
 
 lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff format --check src tests scripts
