@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PROMPT ?=
 MODEL ?=
+ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults serve lint format lock clean
@@ -23,15 +24,18 @@ test: .venv/dev ## The whole suite, on a real PostgreSQL that it brings along
 faults: .venv/dev ## Break it on purpose, for longer
 	@CAVENDISH_FAULTS_ROUNDS=10 $(BIN)/python -m pytest tests/faults
 
+bench: .venv/dev ## Measure; a table, and JSON in bench-results/. ARGS="--rows 0 --seconds 5" for less
+	@$(BIN)/python bench/run.py $(ARGS)
+
 lint: .venv/dev ## ruff, mypy, import-linter
-	@$(BIN)/ruff format --check src tests scripts
-	@$(BIN)/ruff check src tests scripts
+	@$(BIN)/ruff format --check src tests scripts bench
+	@$(BIN)/ruff check src tests scripts bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 format: .venv/dev ## Lay out the code
-	@$(BIN)/ruff format src tests scripts
-	@$(BIN)/ruff check --fix src tests scripts
+	@$(BIN)/ruff format src tests scripts bench
+	@$(BIN)/ruff check --fix src tests scripts bench
 
 lock: .venv/bin/python ## Choose dependency versions anew
 	$(BIN)/pip install --quiet uv
