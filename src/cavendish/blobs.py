@@ -15,7 +15,7 @@ from cavendish.domain.errors import BlobMissing, BlobsUnavailable, Misconfigured
 from cavendish.domain.text import Text
 
 CHUNK_BYTES = 256 * 1024
-FSYNC_THREADS = 16
+WRITE_THREADS = 16
 
 
 @contextmanager
@@ -54,7 +54,8 @@ class ObjectBlobs:
             raise Misconfigured(
                 Text(en=f"CAVENDISH_BLOBS_URL cannot be used: {error}", zh=f"CAVENDISH_BLOBS_URL 无法使用：{error}")
             ) from error
-        self._fsyncs = ThreadPoolExecutor(FSYNC_THREADS, thread_name_prefix="fsync")
+        self._writers = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="blobs")
+        self._durable_folders: set[Path] = set()
 
     async def put(self, name: str, data: bytes) -> None:
         """Write, and return only when the object would survive a power cut.
@@ -63,10 +64,11 @@ class ObjectBlobs:
             BlobsUnavailable: the storage is full, away, or refuses.
         """
         with _translated(name):
-            await obstore.put_async(self._store, name, data, use_multipart=False)
-            if self._folder is not None:
+            if self._folder is None:
+                await obstore.put_async(self._store, name, data)
+            else:
                 path = self._folder / name
-                await asyncio.get_running_loop().run_in_executor(self._fsyncs, _fsync, path, self._folder)
+                await asyncio.get_running_loop().run_in_executor(self._writers, self._write, path, data)
 
     async def size(self, name: str) -> int:
         """Bytes of the object.
@@ -111,21 +113,42 @@ class ObjectBlobs:
             except BlobMissing:
                 continue
 
+    def _write(self, path: Path, data: bytes) -> None:
+        """Write a file so that its name shows all of it or nothing, and stays after a power cut.
+
+        Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe.
+        """
+        folder = path.parent
+        if folder not in self._durable_folders:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
+                os.fsync(descriptor)
+            temporary.rename(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            self._durable_folders.discard(folder)
+            raise
+        _fsync(folder)
+        if folder not in self._durable_folders:
+            assert self._folder is not None
+            for above in folder.parents:  # the folder's own name must stay, too
+                _fsync(above)
+                if above == self._folder:
+                    break
+            self._durable_folders.add(folder)
+
     def close(self) -> None:
         """Let go of the threads."""
-        self._fsyncs.shutdown(wait=True)
+        self._writers.shutdown(wait=True)
 
 
-def _fsync(path: Path, root: Path) -> None:
-    """Make the file, and the folder entries that lead to it, durable (obstore writes without fsync)."""
-    _fsync_one(path)
-    for folder in path.parents:
-        _fsync_one(folder)
-        if folder == root:
-            break
-
-
-def _fsync_one(path: Path) -> None:
+def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

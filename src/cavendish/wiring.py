@@ -131,6 +131,7 @@ class Parts:
             images=self.images,
             fetcher=ImageFetcher(outbound),
             blobs=self.blobs,
+            clock=self.clock,
         )
         worker = Worker(
             queue=self.queue,

@@ -1,6 +1,7 @@
 """The `input` object of a create: rules in, typed values out. Every wrong field is reported at once."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +15,7 @@ MAX_PROMPT_CHARS = 10_000
 MAX_SEED = 2**63 - 1
 RATIO_FIELDS = ("image_size", "aspect_ratio")
 DATA_URI_PREFIX = "data:image/"
-_FORMATS: Mapping[str, Literal["png", "jpeg"]] = {"png": "png", "jpeg": "jpeg", "jpg": "jpeg"}
+_FORMATS: Mapping[str, Literal["png", "jpeg"]] = MappingProxyType({"png": "png", "jpeg": "jpeg", "jpg": "jpeg"})
 
 
 def is_inline(reference: str) -> bool:

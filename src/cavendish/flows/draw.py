@@ -1,19 +1,28 @@
 """Draw: claimed work becomes a durable image. No database here; the worker around it owns lease and outcome."""
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
+import structlog
 
 from cavendish.domain.aspect import nearest_ratio
 from cavendish.domain.catalog import Catalog
-from cavendish.domain.errors import AddressRefused, BadImage, BlobMissing, EngineError
+from cavendish.domain.errors import AddressRefused, BadImage, BlobMissing, BlobsUnavailable, EngineError
 from cavendish.domain.inputs import InputPolicy, TaskInput, is_inline, read_input
 from cavendish.domain.orders import Success, Work
 from cavendish.domain.results import RESULTS_PATH, input_blob, is_name, new_name, result_blob
+from cavendish.domain.retry import Backoff
 from cavendish.domain.text import Text
-from cavendish.ports import Blobs, Engine, Fetcher, ImageRequest, Images, InputImage
+from cavendish.ports import Blobs, Clock, Engine, Fetcher, ImageRequest, Images, InputImage
+
+STORE_TRIES = 5
+STORE_BACKOFF = Backoff(first_seconds=0.5, most_seconds=8.0)
+"""Storing is tried for about 8 seconds before the attempt counts as a fault."""
+
+log = structlog.get_logger("cavendish.draw")
 
 
 class _Param(msgspec.Struct):
@@ -26,12 +35,15 @@ class _Param(msgspec.Struct):
 class Draw:
     """Makes one task's picture and stores it."""
 
-    def __init__(self, *, catalog: Catalog, engine: Engine, images: Images, fetcher: Fetcher, blobs: Blobs) -> None:
+    def __init__(
+        self, *, catalog: Catalog, engine: Engine, images: Images, fetcher: Fetcher, blobs: Blobs, clock: Clock
+    ) -> None:
         self._catalog = catalog
         self._engine = engine
         self._images = images
         self._fetcher = fetcher
         self._blobs = blobs
+        self._clock = clock
         self._decoder = msgspec.json.Decoder(_Param)
 
     async def __call__(self, work: Work, started: Callable[[], None]) -> Success:
@@ -81,8 +93,18 @@ class Draw:
                 ),
             ) from error
         name = new_name(wanted.output_format)
-        await self._blobs.put(result_blob(name), data)
+        await self._store(result_blob(name), data)
         return Success(name, info.width, info.height, made.note)
+
+    async def _store(self, name: str, data: bytes) -> None:
+        """A picture that is made, and may have cost money upstream, is worth some patience with a storage outage."""
+        for failures in range(1, STORE_TRIES):
+            try:
+                return await self._blobs.put(name, data)
+            except BlobsUnavailable as error:
+                log.warning("the picture could not be stored yet", blob=name, error=str(error))
+                await self._clock.sleep(STORE_BACKOFF.wait_seconds(failures, random.random()))  # noqa: S311 - jitter
+        return await self._blobs.put(name, data)
 
     async def _inputs(self, work: Work, wanted: TaskInput) -> tuple[InputImage, ...]:
         if not wanted.images:

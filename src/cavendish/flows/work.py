@@ -20,6 +20,7 @@ POLL_SECONDS = 2.0
 """The net under NOTIFY: how long a waiting task can go unnoticed when a notification is lost."""
 MARK_DELAY_SECONDS = 0.02
 """Work that ends sooner is never shown as `generating`: the mark would cost a write that nobody could see."""
+FAULT_BACKOFF = Backoff(first_seconds=0.5, most_seconds=5.0)
 STORE_BACKOFF = Backoff(first_seconds=0.1, most_seconds=2.0)
 
 TIMED_OUT = Text(
@@ -204,6 +205,8 @@ class Worker:
     async def _bring_to_an_end(self, work: Work) -> None:
         result = await self._attempt(work)
         if result is None and work.faults + 1 < MAX_ATTEMPTS:
+            # Held while it waits: what broke gets a moment to mend before the next attempt.
+            await self._clock.sleep(FAULT_BACKOFF.wait_seconds(work.faults + 1, random.random()))  # noqa: S311 - jitter
             await self._until_stored(lambda: self._queue.give_back(work.lease_token, [work], "fault"))
             self.wake()
             return

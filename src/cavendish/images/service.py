@@ -2,6 +2,7 @@
 
 import asyncio
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
@@ -10,6 +11,9 @@ from cavendish.images import probe, transcode
 from cavendish.ports import ImageInfo
 
 _T = TypeVar("_T")
+
+REMEMBERED_BYTES = 64 * 1024
+REMEMBERED_IMAGES = 64
 
 
 class PillowImages:
@@ -21,6 +25,7 @@ class PillowImages:
 
     def __init__(self, threads: int = 2) -> None:
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="images")
+        self._remembered: OrderedDict[tuple[bytes, str], tuple[bytes, ImageInfo]] = OrderedDict()
         # What Pillow has to say about odd images goes to their sender as BadImage or is of no interest; on stderr it
         # helps nobody. Once for the process, because warnings.catch_warnings is not safe in threads.
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -30,8 +35,21 @@ class PillowImages:
         return await self._run(lambda: probe.probe(data))
 
     async def deliverable(self, data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
-        """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage."""
-        return await self._run(lambda: transcode.deliverable(data, output_format))
+        """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage.
+
+        The answers for a few small images are remembered: the same bytes decode to the same picture, and an engine
+        that repeats itself, as the simulator does, is not worth decoding a thousand times a second.
+        """
+        if len(data) > REMEMBERED_BYTES:
+            return await self._run(lambda: transcode.deliverable(data, output_format))
+        key = (data, output_format)
+        answer = self._remembered.get(key)
+        if answer is None:
+            answer = await self._run(lambda: transcode.deliverable(data, output_format))
+            self._remembered[key] = answer
+            while len(self._remembered) > REMEMBERED_IMAGES:
+                self._remembered.popitem(last=False)
+        return answer
 
     def close(self) -> None:
         """Take no more work, and let go of the threads when what they do now is done."""

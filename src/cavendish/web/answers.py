@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,13 +24,15 @@ from cavendish.web.asgi import Headers, Scope, Send, header
 
 log = structlog.get_logger("cavendish.web")
 
-STATUS_OF: Mapping[type[RequestError], int] = {
-    Unauthorized: 401,
-    InsufficientCredits: 402,
-    NotFound: 404,
-    InvalidRequest: 422,
-    RateLimited: 429,
-}
+STATUS_OF: Mapping[type[RequestError], int] = MappingProxyType(
+    {
+        Unauthorized: 401,
+        InsufficientCredits: 402,
+        NotFound: 404,
+        InvalidRequest: 422,
+        RateLimited: 429,
+    }
+)
 """Everything else that is raised is our fault: 500."""
 
 _JSON_HEADERS: Headers = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
@@ -91,8 +94,9 @@ def fault(error: Exception, language: Language, path: str) -> Answer:
     fault_id = secrets.token_hex(6)
     log.error("a request failed", fault_id=fault_id, path=path[:200], exc_info=error)
     text = Text(
-        en=f"The server failed; nothing was charged. Tell its operator this id: {fault_id}",
-        zh=f"服务器出错；未扣除积分。请将此编号告知管理员：{fault_id}",
+        en=f"The server failed. A create may be sent again with the same Idempotency-Key: it never counts twice. "
+        f"Tell the operator this id: {fault_id}",
+        zh=f"服务器出错。创建请求可用相同的 Idempotency-Key 重发，绝不会重复计费。请将此编号告知管理员：{fault_id}",
     )
     return _envelope(500, text.say(language), ())
 

@@ -76,7 +76,7 @@ class App:
         method: str = scope["method"]
         if method == "POST" and path == CREATE_PATH:
             return await self._create(scope, receive)
-        if method == "GET" and path.startswith(QUERY_PATH):
+        if method in ("GET", "HEAD") and path.startswith(QUERY_PATH):
             return await self._query(scope, path[len(QUERY_PATH) :])
         if path.startswith(RESULTS_PATH):
             await self._results(scope, send)
