@@ -237,7 +237,8 @@ def _joined(stage: Stage, actor: Actor, relation: Relation, host: Placed) -> lis
         y += tall * (pose.ground - pose.anchors["grip"][1]) / pose.tall
     if anchor == "seat" and "hip" in pose.anchors:
         y += tall * (pose.ground - pose.anchors["hip"][1]) / pose.tall
-    wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if relation.kind == "in" else 0.01)
+    behind = relation.kind == "in" or "grip" in pose.anchors  # an umbrella is held behind the head
+    wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if behind else 0.01)
     found = []
     for one in range(actor.count):
         spot = Spot(x + (one - (actor.count - 1) / 2) * wide * 0.86, y, tall, host.spot.depth, host.spot.mirrored)

@@ -50,8 +50,11 @@ def compose(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
         plates=(
             Plate("".join(stage.back), 0.5, max(soft, 0.0016)),
             *(
-                (Plate("".join(stage.middle), 0.5, soft * 0.6), Plate(drawn + "".join(stage.front)))
-                if soft > 0.01 and place != "window"
+                (
+                    Plate("".join(stage.middle), 0.5, soft * (0.18 if place == "window" else 0.6)),
+                    Plate(drawn + "".join(stage.front)),
+                )
+                if soft > 0.01
                 else (Plate("".join(stage.middle) + drawn + "".join(stage.front)),)
             ),
         ),
@@ -70,6 +73,8 @@ def choose_place(scene: Scene) -> str:
         return "underwater"
     if scene.place == "sea" and kinds and "water" not in kinds and kinds[0] in {"ground", "small", "furniture"}:
         return "beach"
+    if any(found.kind == "on" and scene.actors[found.second].id == "moon" for found in scene.relations):
+        return "space"
     if scene.place:
         return scene.place
     if any(actor.id == "window" for actor in named):

@@ -1,7 +1,8 @@
 """Land: meadow, forest, mountains, desert, snow."""
 
+from cavendish.engines.illustrator.art import Spot
 from cavendish.engines.illustrator.palette import mix, tone
-from cavendish.engines.illustrator.props import decorate, foot
+from cavendish.engines.illustrator.props import decorate, foot, prop
 from cavendish.engines.illustrator.scenery import Stage
 from cavendish.engines.illustrator.shapes import circle, ellipse, path, pen, stroke
 from cavendish.engines.illustrator.sky import paint_sky, ridge
@@ -12,6 +13,11 @@ def paint_land(stage: Stage) -> None:
     paint_sky(stage)
     ground, height = stage.ground, stage.height
     near, far = stage.lit(ground.near), stage.lit(ground.far, 0.35)
+    if stage.place == "mountains":
+        for share, tall in ((0.2, 0.6), (0.82, 0.72)):
+            prop(
+                stage, "mountain", Spot(stage.width * share, stage.horizon + 14, stage.horizon * tall, 0.3, share < 0.5)
+            )
     for index, (level, rise) in enumerate(((0.0, 0.05), (0.16, 0.09), (0.46, 0.12))):
         base = stage.horizon + (height - stage.horizon) * level
         top, bottom = mix(far, near, level), mix(far, near, min(1.0, level + 0.5))

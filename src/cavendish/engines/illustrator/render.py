@@ -47,7 +47,9 @@ def _plate(plate: Plate, picture: Picture, pixels: tuple[int, int]) -> Image.Ima
     layer: Image.Image = Image.open(io.BytesIO(data))
     radius = plate.blur * min(width, height)
     if radius > 0.4:
-        layer = layer.filter(ImageFilter.BoxBlur(radius * 0.6)).filter(ImageFilter.BoxBlur(radius * 0.6))
+        soft = ImageFilter.BoxBlur(radius * 0.6)
+        # Premultiplied: else what is transparent would bleed in as black.
+        layer = layer.convert("RGBa").filter(soft).filter(soft).convert("RGBA")
     return layer if layer.size == pixels else layer.resize(pixels, Image.Resampling.BICUBIC)
 
 

@@ -60,7 +60,8 @@ def paint_water(stage: Stage) -> None:
 
 def _near_bank(stage: Stage) -> None:
     """A grassy edge in front, for whatever does not swim."""
-    top, grass, lots = stage.height * 0.84, stage.lit("#6aa04c"), stage.lots.branch("reeds")
+    white = stage.scene.season == "winter" or stage.scene.weather == "snow"
+    top, grass, lots = stage.height * 0.84, stage.lit("#e6eff7" if white else "#6aa04c"), stage.lots.branch("reeds")
     crest = ridge(stage, top + 60, 60, 0.5, "nearbank").removesuffix("Z") + pen("V", stage.height, "H 0 Z")
     defs, paint = stage.gradient((0, tone(grass, "light"), 1), (1, tone(grass, "shade"), 1))
     reeds = "".join(
