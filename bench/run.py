@@ -323,7 +323,8 @@ async def _all_done(bench: Bench, began: datetime | None) -> tuple[int, datetime
             if waiting == 0:
                 since = began or datetime(2000, 1, 1, tzinfo=UTC)
                 row = await connection.fetchrow(
-                    "SELECT count(*) AS done, max(finished_at) AS last FROM tasks WHERE state = 'success' AND created_at >= $1",
+                    "SELECT count(*) AS done, max(finished_at) AS last FROM tasks "
+                    "WHERE state = 'success' AND created_at >= $1",
                     since,
                 )
                 return row["done"], row["last"]

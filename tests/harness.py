@@ -19,7 +19,6 @@ import uvicorn
 
 from cavendish.domain.limits import KeyLimits
 from cavendish.flows.work import Worker
-from cavendish.outbound.client import Outbound
 from cavendish.settings import Settings, read_settings
 from cavendish.wiring import Parts, open_parts
 
@@ -103,9 +102,9 @@ async def running(settings: Settings, *, with_worker: bool = True) -> AsyncItera
         if with_worker:
             engine = parts.engine()
             stack.push_async_callback(engine.aclose)
-            outbound = Outbound(allow_private=settings.allow_private_urls)
-            stack.push_async_callback(outbound.aclose)
-            worker = parts.worker(engine, outbound)
+            fetcher = parts.fetcher()
+            stack.push_async_callback(fetcher.aclose)
+            worker = parts.worker(engine, fetcher)
         await stack.enter_async_context(parts.listener.running())
         if worker is not None:
             working = asyncio.create_task(worker.run())

@@ -16,7 +16,6 @@ import uvloop
 from cavendish.domain.errors import Misconfigured
 from cavendish.domain.text import Text
 from cavendish.flows.work import Worker
-from cavendish.outbound.client import Outbound
 from cavendish.settings import Settings
 from cavendish.wiring import Parts, open_parts
 
@@ -79,8 +78,8 @@ async def work(settings: Settings) -> None:
 @asynccontextmanager
 async def _working(parts: Parts) -> AsyncIterator[Worker]:
     engine = parts.engine()
-    outbound = Outbound(allow_private=parts.settings.allow_private_urls)
-    worker = parts.worker(engine, outbound)
+    fetcher = parts.fetcher()
+    worker = parts.worker(engine, fetcher)
     sweeper = parts.sweeper()
     retention = parts.retention()
     try:
@@ -97,7 +96,7 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
                 await asyncio.gather(working, *chores, return_exceptions=True)
     finally:
         await engine.aclose()
-        await outbound.aclose()
+        await fetcher.aclose()
 
 
 class _Server(uvicorn.Server):

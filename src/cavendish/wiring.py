@@ -1,6 +1,7 @@
 """The composition root: the only module that knows concrete classes and joins them."""
 
 import asyncio
+import importlib
 import os
 import socket
 import tomllib
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cavendish.blobs import ObjectBlobs
 from cavendish.clock import SystemClock
@@ -21,9 +23,7 @@ from cavendish.flows.submit import Submit
 from cavendish.flows.sweep import Retention, Sweeper
 from cavendish.flows.work import Worker
 from cavendish.images.service import PillowImages
-from cavendish.outbound.client import Outbound
-from cavendish.outbound.fetcher import ImageFetcher
-from cavendish.ports import Engine
+from cavendish.ports import Engine, Fetcher
 from cavendish.settings import Settings
 from cavendish.store.accounts import PgAccounts
 from cavendish.store.database import Database
@@ -41,6 +41,9 @@ from cavendish.web.limits import CreateGate, QueryLimit
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CreateTask, QueryTask
+
+if TYPE_CHECKING:
+    from cavendish.outbound.client import Outbound
 
 
 def load_catalog(override: Path | None) -> Catalog:
@@ -78,6 +81,27 @@ async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIt
             await asyncio.to_thread(embedded.close)
 
 
+class LazyFetcher:
+    """Implements `ports.Fetcher`. The HTTP client takes half a second to import, so only the first URL brings it."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._outbound: Outbound | None = None
+
+    async def fetch(self, url: str) -> bytes:
+        """The body behind `url`. Raises BadImage, AddressRefused."""
+        module = await asyncio.to_thread(importlib.import_module, "cavendish.outbound")
+        if self._outbound is None:
+            self._outbound = module.Outbound(allow_private=self._allow_private)
+        data: bytes = await module.ImageFetcher(self._outbound).fetch(url)
+        return data
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        if self._outbound is not None:
+            await self._outbound.aclose()
+
+
 class Parts:
     """One process's objects, joined."""
 
@@ -97,6 +121,10 @@ class Parts:
         if self.settings.engine == "simulator":
             return Simulator(self.settings.simulator_latency_seconds)
         return Illustrator(processes=self.settings.illustrator_processes)
+
+    def fetcher(self) -> "LazyFetcher":
+        """What gets input images from URLs."""
+        return LazyFetcher(allow_private=self.settings.allow_private_urls)
 
     def app(self, checks: dict[str, Check]) -> App:
         """The HTTP application."""
@@ -122,14 +150,14 @@ class Parts:
             health=Health({"database": self.database.answers, **checks}),
         )
 
-    def worker(self, engine: Engine, outbound: Outbound) -> Worker:
+    def worker(self, engine: Engine, fetcher: Fetcher) -> Worker:
         """This process's worker, woken by notifications."""
         settings = self.settings
         draw = Draw(
             catalog=self.catalog,
             engine=engine,
             images=self.images,
-            fetcher=ImageFetcher(outbound),
+            fetcher=fetcher,
             blobs=self.blobs,
             clock=self.clock,
         )

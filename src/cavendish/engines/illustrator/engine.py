@@ -2,13 +2,15 @@
 
 import asyncio
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
 
 from cavendish.domain.errors import EngineError
 from cavendish.domain.text import Text
-from cavendish.engines.illustrator.draw import draw
 from cavendish.ports import EngineImage, ImageRequest
 
 _TASKS_PER_PROCESS = 64
@@ -41,7 +43,7 @@ class Illustrator:
         try:
             pool = self._running_pool()
             started()
-            job = pool.submit(draw, request)
+            job = pool.submit(_draw, request)
         except BrokenProcessPool as broken:
             self._slots.release()
             raise self._broken() from broken
@@ -79,6 +81,7 @@ class Illustrator:
             self._pool = ProcessPoolExecutor(
                 self._processes,
                 mp_context=multiprocessing.get_context("spawn"),
+                initializer=_end_with_parent,
                 max_tasks_per_child=_TASKS_PER_PROCESS,
             )
         return self._pool
@@ -93,6 +96,25 @@ class Illustrator:
             "engine_error",
             Text(en="A drawing process ended before its picture was done.", zh="绘图进程在完成图片之前意外退出。"),
         )
+
+
+def _draw(request: ImageRequest) -> EngineImage | Text:
+    """In a drawing process. Imported there only: the server itself starts without the artist's tools."""
+    from cavendish.engines.illustrator.draw import draw
+
+    return draw(request)
+
+
+def _end_with_parent() -> None:
+    """In a drawing process: end when the server is gone, be it by kill -9; nobody else would tell."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def _looked_at(drawn: asyncio.Future[EngineImage | Text]) -> None:
