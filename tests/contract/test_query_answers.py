@@ -219,5 +219,18 @@ async def test_head_answers_as_get_does_without_the_body(world: World, path: str
     assert head.headers["content-type"] == "application/json"
 
 
+async def test_head_of_a_query_has_the_status_of_get_and_no_body(world: World) -> None:
+    customer = await world.customer()
+    task_id = await world.task(customer, "[simulate:seconds=1] a red apple")
+    answers = [
+        await world.send("HEAD", QUERY + UNKNOWN),
+        await world.send("HEAD", QUERY + UNKNOWN, headers=customer.headers),
+        await world.send("HEAD", QUERY + task_id, headers=customer.headers),
+    ]
+
+    assert [answer.status for answer in answers] == [401, 404, 200]
+    assert [answer.raw for answer in answers] == [b""] * 3
+
+
 async def test_afterwards_every_task_has_ended_and_the_books_balance(world: World) -> None:
     await world.assert_nothing_is_lost()

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,17 @@ from cavendish.store.accounts import PREFIX_CHARS, PgAccounts
 from cavendish.store.database import Database
 from cavendish.testing import ManualClock
 from cavendish.web.auth import REMEMBER_SECONDS, KeyRing
-from tests.harness import PROMPT_BODY, UNLIMITED, Running, cavendish, process, running, settings_for, until_ended
+from tests.harness import (
+    PROMPT_BODY,
+    UNLIMITED,
+    Process,
+    Running,
+    cavendish,
+    process,
+    running,
+    settings_for,
+    until_ended,
+)
 
 BALANCE = "/api/v1/user/balance"
 
@@ -284,3 +295,40 @@ async def test_no_answer_and_no_log_line_shows_a_key(dsn: str, tmp_path: Path) -
     for key in (good, bad):
         assert key not in log
         assert not [text for text in seen if key in text]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_our_own_fault_puts_no_key_and_no_prompt_into_the_log(
+    dsn: str, database: Database, tmp_path: Path, log_format: str
+) -> None:
+    accounts = PgAccounts(database)
+    key = await new_key(accounts)
+    await accounts.grant("alice", 100)
+    settings = {"CAVENDISH_DATABASE_URL": dsn, "CAVENDISH_DATA_DIR": str(tmp_path / "data")}
+    with process(settings | {"CAVENDISH_LOG_FORMAT": log_format}, tmp_path, "serve", "--port", "0") as server:
+        url = await asyncio.to_thread(_url_in_log, server)
+        await database.fetch("ALTER TABLE tasks RENAME TO elsewhere")
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as client:
+            async with client.get(f"{url}/api/v1/tasks/query/task_x_1_00000000") as answer:
+                queried = await answer.json()
+            body = {"model": "nano-banana", "input": {"prompt": "a very private apple"}}
+            async with client.post(f"{url}/api/v1/tasks/create", json=body) as answer:
+                created = await answer.json()
+        server.kill()
+
+    log = server.log.read_text(encoding="utf-8")
+    assert (queried["code"], created["code"]) == (500, 500)
+    assert "a request failed" in log
+    assert queried["message"].rpartition(" ")[2] in log, "the id that the caller was told"
+    assert key not in log
+    assert "private apple" not in log
+
+
+def _url_in_log(server: Process, *, within_seconds: float = 30) -> str:
+    deadline = time.monotonic() + within_seconds
+    while time.monotonic() < deadline:
+        found = re.search(r"http://127\.0\.0\.1:\d+", server.log.read_text(encoding="utf-8"))
+        if found is not None:
+            return found[0]
+        time.sleep(0.02)
+    raise AssertionError(server.log.read_text(encoding="utf-8"))
