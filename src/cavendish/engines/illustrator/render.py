@@ -36,7 +36,9 @@ def flatten(picture: Picture, pixels: tuple[int, int]) -> Image.Image:
 
 
 def _plate(plate: Plate, picture: Picture, pixels: tuple[int, int]) -> Image.Image:
-    width, height = (max(1, round(side * plate.share)) for side in pixels)
+    # What will be blurred by many pixels needs few: about three of them to the blur's radius.
+    share = min(plate.share, 3 / (plate.blur * min(pixels))) if plate.blur else plate.share
+    width, height = (max(1, round(side * share)) for side in pixels)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
         f'<g transform="scale({width / picture.width:.6f} {height / picture.height:.6f})">{plate.svg}</g></svg>'
