@@ -148,16 +148,13 @@ def migrate() -> None:
 @app.command()
 def settings() -> None:
     """Show every setting: variable, bounds, default, help. / 列出全部设置。"""
-    table = Table(show_lines=False, pad_edge=False)
-    for column in ("Variable", "Value", "Default", "Help") if language() == "en" else ("变量", "取值", "默认", "说明"):
-        table.add_column(column, overflow="fold")
-    for setting in SETTINGS:
-        table.add_row(
-            setting.variable, setting.bounds.say(language()), setting.default or "–", setting.help.say(language())
-        )
     console = Console()
-    console.width = max(console.width, 100)
-    console.print(table)
+    for setting in SETTINGS:
+        default = setting.default or ("not set" if language() == "en" else "不设置")
+        word = "default" if language() == "en" else "默认"
+        console.print(f"[bold]{setting.variable}[/bold]", highlight=False)
+        console.print(f"    {setting.bounds.say(language())}; {word}: {default}", highlight=False, markup=False)
+        console.print(f"    {setting.help.say(language())}", highlight=False, markup=False)
 
 
 @app.command()

@@ -90,8 +90,8 @@ class Setting:
             shown = "" if self.secret else shortened(value)
             raise Misconfigured(
                 Text(
-                    en=f"{self.variable}: must be {self.bounds.en}; got {shown or 'something else'}",
-                    zh=f"{self.variable}：必须是 {self.bounds.zh}；收到 {shown or '其他内容'}",
+                    en=f"{self.variable}: expected {self.bounds.en}; got {shown or 'something else'}",
+                    zh=f"{self.variable}：应为 {self.bounds.zh}；收到 {shown or '其他内容'}",
                 )
             ) from None
         return parsed
