@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from cavendish.domain.errors import InvalidRequest, Problem
@@ -31,10 +32,16 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 def origin(scope: Scope) -> str:
     """Scheme and host that the request was sent to, as the caller named it."""
     host = header(scope, b"host")
-    if host is None or _HOST.fullmatch(host) is None:
-        name, port = scope.get("server") or ("localhost", None)
-        host = f"{name}:{port}".encode() if port else str(name).encode()
-    return f"{scope.get('scheme', 'http')}://{host.decode('ascii')}"
+    named = _origin(scope.get("scheme", "http"), host) if host is not None else None
+    if named is not None:
+        return named
+    name, port = scope.get("server") or ("localhost", None)
+    return f"{scope.get('scheme', 'http')}://{name}:{port}" if port else f"{scope.get('scheme', 'http')}://{name}"
+
+
+@lru_cache(maxsize=1024)
+def _origin(scheme: str, host: bytes) -> str | None:
+    return f"{scheme}://{host.decode('ascii')}" if _HOST.fullmatch(host) is not None else None
 
 
 async def read_body(receive: Receive, *, limit: int, inline_limit: int) -> bytes:
