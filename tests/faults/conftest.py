@@ -1,11 +1,14 @@
 """The short form of every scenario runs with the suite; `make faults` runs longer ones and sums them up."""
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
 from tests.faults.audit import Tally
+from tests.faults.proxy import Proxy, proxy_to
 
 ROUNDS = "CAVENDISH_FAULTS_ROUNDS"
 
@@ -43,3 +46,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"{tally.accepted:6} accepted  {tally.success:6} success  {tally.fail:4} fail  "
             f"{tally.duplicates} duplicates  {tally.lost} lost  {name}"
         )
+
+
+@pytest.fixture
+async def proxy(dsn: str) -> AsyncIterator[Proxy]:
+    """A way to the fresh database that can be broken."""
+    with tempfile.TemporaryDirectory(prefix="cavendish-proxy-") as folder:
+        async with proxy_to(dsn, Path(folder)) as opened:
+            yield opened
