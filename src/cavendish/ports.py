@@ -171,6 +171,9 @@ class WorkQueue(Protocol):
     async def claim(self, token: str, limit: int) -> list[Work]:
         """Up to `limit` waiting tasks in fair order; none when the lease is over."""
 
+    async def held(self, token: str) -> list[Work]:
+        """Everything that the lease holds, also what was claimed by an answer that got lost."""
+
     async def mark_generating(self, work: Work) -> None:
         """The engine has started; no error if the task moved on meanwhile."""
 

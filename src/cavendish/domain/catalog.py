@@ -8,6 +8,8 @@ import msgspec
 from cavendish.domain.errors import Misconfigured, NotFound
 from cavendish.domain.text import Text, shortened
 
+MAX_SPELLING_CHARS = 64
+
 
 class ImagesRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many input images a model takes, under which field name (and which `also`)."""
@@ -79,7 +81,9 @@ class Catalog:
         Raises:
             NotFound: naming the known ids.
         """
-        model = self._by_id.get(model_id) or self._by_spelling.get(_squeezed(model_id[:100]))
+        model = self._by_id.get(model_id)
+        if model is None and len(model_id) <= MAX_SPELLING_CHARS:
+            model = self._by_spelling.get(_squeezed(model_id))
         if model is None:
             known = ", ".join(model.id for model in self.models)
             raise NotFound(

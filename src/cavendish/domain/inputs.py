@@ -91,7 +91,7 @@ def _prompt(value: object, problems: list[Problem]) -> str:
         problems.append(_not_a_string("prompt", value))
         return ""
     prompt = value.strip()
-    if not prompt:
+    if not any(character.isprintable() and not character.isspace() for character in prompt):
         problems.append(_problem("prompt", "must not be blank", "不能为空白"))
     elif len(prompt) > MAX_PROMPT_CHARS:
         problems.append(
@@ -152,10 +152,17 @@ def _format(model: Model, value: object, problems: list[Problem]) -> Literal["pn
 
 def _images(model: Model, raw: Mapping[str, Any], policy: InputPolicy, problems: list[Problem]) -> tuple[str, ...]:
     rule = model.row.images
-    field = rule.field
-    if raw.get(field) is None and rule.also is not None and raw.get(rule.also) is not None:
-        field = rule.also
+    field = images_field(model, raw)
     value = raw.get(field)
+    if rule.also is not None and field == rule.field and raw.get(rule.also) not in (None, value):
+        problems.append(
+            _problem(
+                field,
+                f"differs from input.{rule.also}; they mean the same, so send one of them",
+                f"与 input.{rule.also} 不同；两者含义相同，请只发送其中一个",
+            )
+        )
+        return ()
     if value is None:
         if rule.required:
             problems.append(_images_missing(field, rule.min))
@@ -186,6 +193,14 @@ def _images(model: Model, raw: Mapping[str, Any], policy: InputPolicy, problems:
         if refusal is not None:
             problems.append(Problem(f"input.{field}[{index}]", refusal))
     return tuple(reference for reference in value if isinstance(reference, str))
+
+
+def images_field(model: Model, raw: Mapping[str, Any]) -> str:
+    """The name under which this request sent its images: the model's own, or the other spelling."""
+    rule = model.row.images
+    if raw.get(rule.field) is None and rule.also is not None and raw.get(rule.also) is not None:
+        return rule.also
+    return rule.field
 
 
 def _images_missing(field: str, minimum: int) -> Problem:

@@ -22,8 +22,8 @@ class Text(msgspec.Struct, frozen=True):
 
 
 def shortened(value: object, limit: int = 60) -> str:
-    """`value` as it may be shown inside a message: quoted, printable, at most about `limit` characters."""
-    text = value if isinstance(value, str) else repr(value)
+    """`value`, as JSON would write it, for a message: printable, at most about `limit` characters."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     cut = text[:limit]
     printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
     return f'"{printable}{"…" if len(text) > limit else ""}"' if isinstance(value, str) else printable

@@ -11,7 +11,7 @@ import msgspec
 
 from cavendish.domain.catalog import Catalog
 from cavendish.domain.errors import BadImage, CavendishError, InvalidRequest, Problem, StoreUnavailable
-from cavendish.domain.inputs import InputPolicy, TaskInput, is_inline, read_input
+from cavendish.domain.inputs import InputPolicy, TaskInput, images_field, is_inline, read_input
 from cavendish.domain.orders import Accepted, Caller, NewTask
 from cavendish.domain.results import RESULTS_PATH, input_blob, new_name
 from cavendish.domain.text import Text, shortened
@@ -87,7 +87,9 @@ class Submit:
             raise InvalidRequest(problems)
         has_inline = any(map(is_inline, task_input.images))
         shown, inline = (
-            await self._store_inline(model.row.images.field, raw_input, task_input) if has_inline else (raw_input, ())
+            await self._store_inline(images_field(model, raw_input), raw_input, task_input)
+            if has_inline
+            else (raw_input, ())
         )
         order = NewTask(
             account_id=caller.account_id,
@@ -114,7 +116,7 @@ class Submit:
         return accepted
 
     def _callback_url(self, body: Mapping[str, Any], problems: list[Problem]) -> str | None:
-        sent = [field for field in ("callBackUrl", "callback_url") if body.get(field)]
+        sent = [field for field in ("callBackUrl", "callback_url") if body.get(field) not in (None, "")]
         if not sent:
             return None
         field = sent[0]

@@ -29,6 +29,8 @@ class Sweeper:
                 await self.once()
             except StoreUnavailable as error:
                 log.warning("nothing swept: the database does not answer", error=str(error))
+            except Exception:
+                log.exception("sweeping met an unforeseen error; it goes on")
             await self._clock.sleep(self._interval_seconds)
 
     async def once(self) -> None:
@@ -73,6 +75,8 @@ class Retention:
                 await self.once()
             except Unavailable as error:
                 log.warning("nothing removed: a part does not answer", error=str(error))
+            except Exception:
+                log.exception("removing met an unforeseen error; it goes on")
             await self._clock.sleep(self._interval_seconds)
 
     async def once(self) -> int:

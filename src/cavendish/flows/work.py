@@ -18,6 +18,8 @@ from cavendish.ports import Blobs, Clock, WorkQueue
 CLAIM_BATCH = 256
 POLL_SECONDS = 2.0
 """The net under NOTIFY: how long a waiting task can go unnoticed when a notification is lost."""
+CLAIM_PATIENCE_SECONDS = 5.0
+"""How long a stop waits for a claim that is under way; after that its tasks run again when the lease ends."""
 MARK_DELAY_SECONDS = 0.02
 """Work that ends sooner is never shown as `generating`: the mark would cost a write that nobody could see."""
 FAULT_BACKOFF = Backoff(first_seconds=0.5, most_seconds=5.0)
@@ -72,6 +74,7 @@ class Worker:
         self._given_up: set[str] = set()
         self._chores: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._claim = asyncio.Lock()
         self._stopping = False
         self._let_go_of_all = asyncio.Event()
         self._token: str | None = None
@@ -109,6 +112,12 @@ class Worker:
                 failures += 1
                 log.warning("no lease: the database does not answer", error=str(error))
                 await self._pause(failures)
+            except Exception:
+                # A worker that ends silently would leave a server that accepts tasks and never draws one.
+                failures += 1
+                log.exception("the worker met an unforeseen error and begins a new lease", held=self.held)
+                await self._drop_held()
+                await self._pause(failures)
             finally:
                 self.claiming.clear()
 
@@ -117,6 +126,9 @@ class Worker:
         self._stopping = True
         self.claiming.clear()
         self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            # What a claim that is under way brings is ours, too, and must be given back like the rest.
+            await asyncio.wait_for(self._claim.acquire(), CLAIM_PATIENCE_SECONDS)
         if self._held:
             await asyncio.wait(list(self._held), timeout=grace_seconds)
         works = list(self._held.values())
@@ -166,7 +178,16 @@ class Worker:
             got = 0
             if want > 0:
                 try:
-                    works = await self._queue.claim(token, want)
+                    async with self._claim:
+                        if failures:
+                            # The last claim may have been carried out although its answer never came.
+                            await self._take_up_again(token)
+                            want = min(want, self._slots - len(self._held))
+                        if want > 0 and not self._stopping:
+                            works = await self._queue.claim(token, want)
+                            got = len(works)
+                            for work in works:
+                                self._take(work)
                     failures = 0
                     self.claiming.set()
                 except StoreUnavailable as error:
@@ -175,13 +196,17 @@ class Worker:
                     log.warning("nothing claimed: the database does not answer", error=str(error))
                     await self._pause(failures)
                     continue
-                got = len(works)
-                for work in works:
-                    self._take(work)
             if got < want or want <= 0:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
         await self._let_go_of_all.wait()  # the lease is renewed until the last task is out of our hands
+
+    async def _take_up_again(self, token: str) -> None:
+        known = {work.id for work in self._held.values()}
+        for work in await self._queue.held(token):
+            if work.id not in known:
+                log.warning("a claim whose answer got lost is taken up", task_id=work.id)
+                self._take(work)
 
     def _take(self, work: Work) -> None:
         task = asyncio.create_task(self._bring_to_an_end(work))

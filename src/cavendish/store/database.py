@@ -1,8 +1,9 @@
 """The pool of PostgreSQL connections, transactions over it, and the one place where driver errors become ours."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import TypeAlias
 
 import asyncpg
@@ -15,6 +16,17 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 COMMAND_TIMEOUT_SECONDS = 30.0
+SESSION_SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "application_name": "cavendish",
+        "jit": "off",
+        # A machine that vanishes inside a transaction holds the locks of its callers' accounts: end it soon.
+        "idle_in_transaction_session_timeout": "10s",
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+    }
+)
 
 # What may pass by itself: the server restarts, is full, gave up on a lock, or the network broke.
 PASSING_FAULTS: tuple[type[BaseException], ...] = (
@@ -28,6 +40,8 @@ PASSING_FAULTS: tuple[type[BaseException], ...] = (
     asyncpg.TransactionRollbackError,
     asyncpg.PostgresSystemError,
     asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, or a primary in the middle of a failover
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 
 
@@ -79,7 +93,7 @@ class Database:
                     timeout=CONNECT_TIMEOUT_SECONDS,
                     command_timeout=COMMAND_TIMEOUT_SECONDS,
                     reset=_nothing_to_reset,
-                    server_settings={"application_name": "cavendish", "jit": "off"},
+                    server_settings=dict(SESSION_SETTINGS),
                 )
         except (
             ValueError,

@@ -49,22 +49,11 @@ class PgWorkQueue:
 
     async def claim(self, token: str, limit: int) -> list[Work]:
         """Up to `limit` waiting tasks, in fair order; none when the lease is over."""
-        rows = await self._database.fetch(self._sql["claim"], token, limit)
-        return [
-            Work(
-                id=row["id"],
-                account_id=row["account_id"],
-                lease_token=token,
-                attempt=row["attempt"],
-                faults=row["faults"],
-                model=row["model"],
-                param=row["param"],
-                public_url=row["public_url"],
-                input_blobs=tuple(row["input_blobs"]),
-                cancel_requested=row["cancel_requested"],
-            )
-            for row in rows
-        ]
+        return [_work(row, token) for row in await self._database.fetch(self._sql["claim"], token, limit)]
+
+    async def held(self, token: str) -> list[Work]:
+        """Everything that the lease holds, also what was claimed by an answer that got lost."""
+        return [_work(row, token) for row in await self._database.fetch(self._sql["held"], token)]
 
     async def mark_generating(self, work: Work) -> None:
         """The engine has started on `work`."""
@@ -156,3 +145,18 @@ class PgWorkQueue:
             CANCELED.zh,
         )
         return {row["id"] for row in rows}
+
+
+def _work(row: asyncpg.Record, token: str) -> Work:
+    return Work(
+        id=row["id"],
+        account_id=row["account_id"],
+        lease_token=token,
+        attempt=row["attempt"],
+        faults=row["faults"],
+        model=row["model"],
+        param=row["param"],
+        public_url=row["public_url"],
+        input_blobs=tuple(row["input_blobs"]),
+        cancel_requested=row["cancel_requested"],
+    )

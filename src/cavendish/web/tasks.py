@@ -24,6 +24,7 @@ QUERY_PATH = "/api/v1/tasks/query/"
 BODY_LIMIT_BYTES = 1024 * 1024
 INLINE_BODY_LIMIT_BYTES = 64 * 1024 * 1024
 LARGE_BODIES_AT_ONCE = 4
+MAX_DEPTH = 64
 REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 MAX_ID_CHARS = 200
 
@@ -108,6 +109,10 @@ class CreateTask:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise _body_problem(f"The body is not JSON: {reason}", f"请求体不是有效的 JSON：{reason}") from None
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper_than(decoded, MAX_DEPTH):
+            raise _body_problem(
+                f"The body is nested too deeply: at most {MAX_DEPTH} levels", f"请求体嵌套过深：最多 {MAX_DEPTH} 层"
+            )
         if not isinstance(decoded, dict):
             raise _body_problem(
                 f"The body must be a JSON object; got {shortened(decoded)}",
@@ -146,6 +151,19 @@ def no_such_task(task_id: str) -> NotFound:
 def could_be_an_id(task_id: str) -> bool:
     """Whether it is worth asking the database."""
     return 0 < len(task_id) <= MAX_ID_CHARS and task_id.isascii() and task_id.isprintable()
+
+
+def _deeper_than(value: object, limit: int) -> bool:
+    """Whether arrays and objects nest deeper than `limit`; without recursion, which is what a deep body attacks."""
+    level: list[object] = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return any(isinstance(inner, list | dict) for inner in level)
 
 
 def _body_problem(en: str, zh: str) -> InvalidRequest:

@@ -17,6 +17,11 @@ WITH holder AS MATERIALIZED (
 SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, cancel_requested
 FROM claimed LEFT JOIN moved ON true ORDER BY turn, id;
 
+-- name: held
+-- What the lease $1 holds: how a holder finds work that it was given in an answer that got lost.
+SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, cancel_requested
+FROM tasks WHERE lease_token = $1 ORDER BY id;
+
 -- name: mark_generating
 -- The engine has started on these tasks; a mark that comes after the task moved on changes nothing.
 WITH held AS MATERIALIZED (
