@@ -79,10 +79,21 @@ async def test_what_the_engine_says_is_what_the_owner_reads(bench: Bench) -> Non
     await assert_books_balance(bench.database)
 
 
-async def failure(bench: Bench, studio: Studio, deadline: float = 60) -> tuple[str | None, Text | None]:
+async def wait_after_faults(clock: ManualClock, faults: int) -> None:
+    """Let the time pass that the worker leaves between attempts; the lease's renewal sleeps, too."""
+    for _ in range(faults):
+        await clock.until_sleeping(2)
+        await clock.advance(5)
+
+
+async def failure(
+    bench: Bench, studio: Studio, *, deadline: float = 60, faults: int = 0
+) -> tuple[str | None, Text | None]:
     """How the only task failed."""
     (task_id,) = await submit(bench.orders, bench.caller, [3])
-    async with working(bench.worker(studio, deadline=deadline)):
+    clock = ManualClock()
+    async with working(bench.worker(studio, clock=clock, deadline=deadline)):
+        await wait_after_faults(clock, faults)
         await bench.until("fail", 1)
     view = await PgTaskViews(bench.database).find(task_id)
     assert view is not None
@@ -100,7 +111,7 @@ async def test_an_attempt_that_takes_too_long_is_a_timeout(bench: Bench) -> None
 
 async def test_an_unforeseen_error_is_tried_three_times_and_then_internal(bench: Bench) -> None:
     studio = Studio(raising(ZeroDivisionError("nobody thought of this")))
-    assert await failure(bench, studio) == ("internal", INTERNAL)
+    assert await failure(bench, studio, faults=2) == ("internal", INTERNAL)
     assert [(work.attempt, work.faults) for work in studio.called] == [(1, 0), (2, 1), (3, 2)]
 
 
@@ -112,7 +123,9 @@ async def test_an_unforeseen_error_is_tried_three_times_and_then_internal(bench:
 async def test_an_attempt_after_a_fault_may_succeed(bench: Bench, error: Exception) -> None:
     studio = Studio(raising(error, times=2))
     (task_id,) = await submit(bench.orders, bench.caller, [3])
-    async with working(bench.worker(studio)):
+    clock = ManualClock()
+    async with working(bench.worker(studio, clock=clock)):
+        await wait_after_faults(clock, 2)
         await bench.until("success", 1)
     assert [(work.attempt, work.faults) for work in studio.called] == [(1, 0), (2, 1), (3, 2)]
     assert await entries_of(bench.database, task_id) == [("hold", 3), ("settle", 3)]

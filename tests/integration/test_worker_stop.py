@@ -11,6 +11,7 @@ from cavendish.blobs import ObjectBlobs
 from cavendish.domain.orders import Success, Work
 from cavendish.domain.results import input_blob
 from cavendish.domain.tasks import TaskId
+from cavendish.flows import work
 from cavendish.store.database import Database
 from cavendish.testing import ManualClock
 from tests.harness import process
@@ -63,10 +64,10 @@ async def test_what_does_not_end_within_the_grace_is_another_worker_s_at_once_an
     second = asyncio.Event()
 
     class TwoSpeeds(Studio):
-        async def __call__(self, work: Work, started: object) -> Success:
-            self.called.append(work)
+        async def __call__(self, task: Work, started: object) -> Success:
+            self.called.append(task)
             try:
-                await (self.gate if work.id == fast else second).wait()
+                await (self.gate if task.id == fast else second).wait()
             except asyncio.CancelledError:
                 self.canceled += 1
                 raise
@@ -86,7 +87,7 @@ async def test_what_does_not_end_within_the_grace_is_another_worker_s_at_once_an
     other = Studio()
     async with working(bench.worker(other)):
         await bench.until("success", 2)
-    assert [(work.id, work.attempt, work.faults) for work in other.called] == [(slow, 2, 0)]
+    assert [(task.id, task.attempt, task.faults) for task in other.called] == [(slow, 2, 0)]
     assert await entries_of(bench.database, slow) == [("hold", 3), ("settle", 3)]
     await assert_books_balance(bench.database)
 
@@ -139,19 +140,23 @@ async def test_a_worker_told_to_stop_claims_no_more(bench: Bench) -> None:
     assert await states(bench.database) == {"waiting": 1}
 
 
-async def test_a_worker_may_be_stopped_twice(bench: Bench) -> None:
+@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="the first stop keeps the claims' lock for ever")
+async def test_a_worker_may_be_stopped_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "CLAIM_PATIENCE_SECONDS", 3600)
     await submit(bench.orders, bench.caller, [3])
     studio = Studio()
     studio.gate.clear()
     worker = bench.worker(studio)
-    async with working(worker):
-        await bench.until("generating", 1)
-        await worker.stop(grace_seconds=0)
+    run = asyncio.create_task(worker.run())
+    await bench.until("generating", 1)
+    for _ in range(2):
+        async with asyncio.timeout(5):
+            await worker.stop(grace_seconds=0)
+    await run
     assert await states(bench.database) == {"waiting": 1}
     assert await faults(bench.database) == [0]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="stop does not wait for a claim that is under way")
 async def test_a_claim_under_way_when_the_worker_is_stopped_strands_no_task(bench: Bench) -> None:
     worker = bench.worker(Studio())
     run = asyncio.create_task(worker.run())
