@@ -129,6 +129,7 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             # What a claim that is under way brings is ours, too, and must be given back like the rest.
             await asyncio.wait_for(self._claim.acquire(), CLAIM_PATIENCE_SECONDS)
+            self._claim.release()
         if self._held:
             await asyncio.wait(list(self._held), timeout=grace_seconds)
         works = list(self._held.values())
@@ -164,8 +165,12 @@ class Worker:
             else:
                 await self._clock.sleep(self._lease_ttl_seconds / 3)
             try:
-                await self._queue.renew_lease(token, self._lease_ttl_seconds)
+                held = await self._queue.renew_lease(token, self._lease_ttl_seconds)
                 failures = 0
+                if held > len(self._held):
+                    # More than we know of: a claim is under way, or one was carried out and its answer got lost.
+                    async with self._claim:
+                        await self._take_up_again(token)
             except StoreUnavailable as error:
                 failures += 1
                 log.warning("the lease could not be renewed yet", error=str(error))
@@ -202,6 +207,8 @@ class Worker:
         await self._let_go_of_all.wait()  # the lease is renewed until the last task is out of our hands
 
     async def _take_up_again(self, token: str) -> None:
+        if self._stopping:
+            return
         known = {work.id for work in self._held.values()}
         for work in await self._queue.held(token):
             if work.id not in known:

@@ -34,14 +34,17 @@ class PgWorkQueue:
         assert row is not None
         return str(row["token"])
 
-    async def renew_lease(self, token: str, ttl_seconds: float) -> None:
-        """One more term from now.
+    async def renew_lease(self, token: str, ttl_seconds: float) -> int:
+        """One more term from now; how many tasks the lease holds.
 
         Raises:
             LeaseLost: the last term is over; the token is dead for good.
         """
-        if await self._database.fetchrow(self._sql["renew_lease"], token, ttl_seconds) is None:
+        row = await self._database.fetchrow(self._sql["renew_lease"], token, ttl_seconds)
+        if row is None:
             raise LeaseLost(LEASE_LOST)
+        tasks: int = row["tasks"]
+        return tasks
 
     async def end_lease(self, token: str) -> None:
         """The holder leaves."""

@@ -159,9 +159,10 @@ INSERT INTO leases (token, worker, expires_at)
 VALUES (gen_random_uuid(), $1, clock_timestamp() + make_interval(secs => $2)) RETURNING token;
 
 -- name: renew_lease
--- One more term, unless it is over already: an ended lease never comes back.
+-- One more term, unless it is over already: an ended lease never comes back. Answers with how many tasks it holds.
 UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $2)
-WHERE token = $1 AND expires_at > clock_timestamp() RETURNING token;
+WHERE token = $1 AND expires_at > clock_timestamp()
+RETURNING (SELECT count(*) FROM tasks WHERE lease_token = $1) AS tasks;
 
 -- name: end_lease
 -- The holder leaves and holds nothing any more (the sweeper removes the leases of those that died).
