@@ -7,10 +7,10 @@ MODEL ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults bench serve lint format lock clean
+.PHONY: help demo test faults bench bench-peers serve lint format lock clean
 
 help: ## Show these lines
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/runtime ## One task through the whole API; the picture lands in demo/. PROMPT="…" MODEL=… change it
 	@PROMPT="$(PROMPT)" MODEL="$(MODEL)" $(BIN)/python scripts/demo.py
@@ -22,10 +22,14 @@ test: .venv/dev ## The whole suite, on a real PostgreSQL that it brings along
 	@$(BIN)/python -m pytest
 
 faults: .venv/dev ## Break it on purpose, for longer
-	@CAVENDISH_FAULTS_ROUNDS=10 $(BIN)/python -m pytest tests/faults
+	@CAVENDISH_FAULTS_ROUNDS=6 $(BIN)/python -m pytest tests/faults
 
 bench: .venv/dev ## Measure; a table, and JSON in bench-results/. ARGS="--rows 0 --seconds 5" for less
 	@$(BIN)/python bench/run.py $(ARGS)
+
+bench-peers: .venv/dev ## The same creates against the stacks that one would otherwise assemble; needs redis-server
+	@$(MAKE) --silent .venv-peers/ready || echo "The peers could not be installed from bench/peers-requirements.txt"
+	@$(BIN)/python bench/peers.py $(ARGS)
 
 lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff format --check src tests scripts bench
@@ -45,7 +49,7 @@ lock: .venv/bin/python ## Choose dependency versions anew
 		--python-version 3.11 --constraint requirements.lock --group dev --output-file requirements-dev.lock pyproject.toml
 
 clean: ## Remove what these targets made, but never data
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-peers demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cavendish needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; }
@@ -60,4 +64,10 @@ clean: ## Remove what these targets made, but never data
 
 .venv/dev: .venv/runtime requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-peers/ready: .venv/bin/python bench/peers-requirements.txt
+	@echo "Installing the peers into .venv-peers (once; this downloads about 50 MB)"
+	@$(BIN)/python -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers-requirements.txt
 	@touch $@

@@ -93,10 +93,10 @@ class Bench:
 
     def empty(self, request: Request) -> Result:
         """The same load on an endpoint that does nothing."""
-        port = _free_port()
+        port = free_port()
         running = subprocess.Popen([sys.executable, str(HERE / "empty.py"), str(port)])
         try:
-            _wait_for_port(port)
+            wait_for_port(port)
             return run_load(f"http://127.0.0.1:{port}", request, connections=64, seconds=self.seconds)
         finally:
             running.kill()
@@ -109,7 +109,7 @@ def creates(bench: Bench, suffix: str = "") -> None:
     with bench.process("serve", "--no-worker", "--port", "0") as (_, url):
         run_load(url, bench.create, connections=64, seconds=1)
         result = run_load(url, bench.create, connections=64, seconds=bench.seconds)
-    _no_errors(result)
+    no_errors(result)
     bench.note(
         f"creates/s{suffix}",
         result.per_second,
@@ -128,7 +128,7 @@ def queries(bench: Bench, suffix: str = "") -> None:
     with bench.process("serve", "--no-worker", "--port", "0") as (_, url):
         run_load(url, request, connections=64, seconds=1)
         result = run_load(url, request, connections=64, seconds=bench.seconds)
-    _no_errors(result)
+    no_errors(result)
     bench.note(
         f"queries/s{suffix}",
         result.per_second,
@@ -225,15 +225,21 @@ def _report(bench: Bench) -> None:
         ratio = f"{figure['ratio']:.2f}" if figure["ratio"] else ""
         table.add_row(name, f"{figure['value']:,.4g} {figure['unit']}", ratio, figure["target"])
     console.print(table)
+    write_figures("", bench.figures)
+
+
+def write_figures(prefix: str, figures: dict[str, dict[str, Any]], **more: Any) -> None:
+    """Keep the figures of a run, with the machine they are from, as JSON."""
     folder = Path("bench-results")
     folder.mkdir(exist_ok=True)
-    path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path = folder / f"{prefix}{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     machine = {"machine": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
-    path.write_text(json.dumps({"machine": machine, "figures": bench.figures}, indent=2) + "\n")
+    path.write_text(json.dumps({"machine": machine, "figures": figures, **more}, indent=2) + "\n")
     console.print(f"written to {path}")
 
 
-def _no_errors(result: Result) -> None:
+def no_errors(result: Result) -> None:
+    """Refuse a figure that errors are part of."""
     if result.errors:
         raise RuntimeError(f"{result.errors} of {result.requests} answers were errors: the figure would mean nothing")
 
@@ -249,14 +255,16 @@ def _wait_for_url(running: "subprocess.Popen[bytes]", log: Path) -> str:
     raise RuntimeError(f"it did not start:\n{log.read_text(encoding='utf-8')}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
-def _wait_for_port(port: int) -> None:
+def wait_for_port(port: int) -> None:
+    """Return once something listens there; 20 s at most."""
     import socket
 
     deadline = time.monotonic() + 20
