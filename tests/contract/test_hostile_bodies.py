@@ -203,6 +203,18 @@ async def test_an_inline_image_of_several_megabytes_is_taken(world: World) -> No
     assert data["state"] == "success"
 
 
+async def test_an_inline_image_under_the_name_that_is_not_used_is_not_stored(world: World) -> None:
+    customer = await world.customer()
+    inline = "data:image/png;base64," + "A" * (5 * MIB)
+    fields = {"prompt": "x", "image_input": [], "image_urls": [inline]}
+    answer = await world.create(customer, {"model": "nano-banana-pro", "input": fields})
+    if answer.status == 200:
+        data = await world.ended(customer, answer.body["data"]["taskId"])
+        assert len(data["param"]) < MIB
+    else:
+        assert answer.status == 422
+
+
 _quiet = settings(
     derandomize=True, deadline=None, max_examples=60, database=None, suppress_health_check=list(HealthCheck)
 )
