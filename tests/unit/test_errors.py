@@ -89,7 +89,10 @@ def test_every_error_on_purpose_has_one_root() -> None:
         ("\ud800", '"\N{REPLACEMENT CHARACTER}"'),
         (7, "7"),
         (1.5, "1.5"),
-        ([1] * 100, "[" + ("1, " * 20)[:59]),
+        (True, "true"),
+        (None, "null"),
+        ({"a": [None, "x"]}, '{"a":[null,"x"]}'),
+        ([1] * 100, "[" + ("1," * 30)[:59]),
     ],
 )
 def test_a_value_is_shown_short_and_printable(value: object, shown: str) -> None:
