@@ -52,7 +52,10 @@ class ObjectBlobs:
                 self._store = from_url(url)
         except (BaseError, OSError, ValueError) as error:
             raise Misconfigured(
-                Text(en=f"CAVENDISH_BLOBS_URL cannot be used: {error}", zh=f"CAVENDISH_BLOBS_URL 无法使用：{error}")
+                Text(
+                    en=f"CAVENDISH_BLOBS_URL (or CAVENDISH_DATA_DIR, when that is not set) cannot be used: {error}",
+                    zh=f"CAVENDISH_BLOBS_URL（未设置时为 CAVENDISH_DATA_DIR）无法使用：{error}",
+                )
             ) from error
         self._writers = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="blobs")
         self._durable_folders: set[Path] = set()

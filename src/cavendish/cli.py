@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cavendish import __version__
 from cavendish.domain.errors import CavendishError
@@ -211,7 +212,11 @@ def keys_list() -> None:
     for row in rows:
         moments = [f"{m:%Y-%m-%d %H:%M}" if m else "–" for m in (row.created_at, row.expires_at, row.revoked_at)]
         table.add_row(
-            row.prefix, row.account, *moments, str(row.creates_per_minute), f"{row.in_flight}/{row.in_flight_limit}"
+            row.prefix,
+            Text(row.account, overflow="fold"),  # a name is not markup
+            *moments,
+            str(row.creates_per_minute),
+            f"{row.in_flight}/{row.in_flight_limit}",
         )
     console = Console()
     console.width = max(console.width, 100)

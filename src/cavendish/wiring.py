@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cavendish.blobs import ObjectBlobs
 from cavendish.clock import SystemClock
 from cavendish.domain.catalog import Catalog, build_catalog, merged
-from cavendish.domain.errors import Misconfigured
+from cavendish.domain.errors import CavendishError, Misconfigured
 from cavendish.domain.text import Text
 from cavendish.engines.illustrator.engine import Illustrator
 from cavendish.engines.simulator import Simulator
@@ -69,7 +69,10 @@ async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIt
     embedded = None
     dsn = settings.database_url
     if dsn is None:
-        embedded = await asyncio.to_thread(EmbeddedServer.start, settings.data_dir.resolve())
+        try:
+            embedded = await asyncio.to_thread(EmbeddedServer.start, settings.data_dir.resolve())
+        except (OSError, Misconfigured) as error:
+            raise _unusable("CAVENDISH_DATA_DIR", error) from error
         dsn = embedded.dsn
     try:
         async with Database.open(dsn, max_connections=settings.database_connections) as database:
@@ -79,6 +82,11 @@ async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIt
     finally:
         if embedded is not None:
             await asyncio.to_thread(embedded.close)
+
+
+def _unusable(variable: str, error: OSError | CavendishError) -> Misconfigured:
+    text = error.text if isinstance(error, CavendishError) else Text(en=str(error), zh=str(error))
+    return Misconfigured(Text(en=f"{variable}: {text.en}", zh=f"{variable}：{text.zh}"))
 
 
 class LazyFetcher:

@@ -20,6 +20,7 @@ from cavendish.store.queries import load_queries
 KEY_ALPHABET = string.ascii_letters + string.digits
 KEY_CHARS = 40  # 238 random bits
 PREFIX_CHARS = 11  # "sk-" and eight characters that name the key in lists and logs; 190 bits stay secret
+MIN_PREFIX_CHARS = 7
 MAX_GRANT = 10**12
 
 
@@ -54,13 +55,7 @@ class PgAccounts:
         Raises:
             Misconfigured: the name is empty, too long or not printable.
         """
-        if not 1 <= len(name) <= 100 or not name.isprintable() or name != name.strip():
-            raise Misconfigured(
-                Text(
-                    en=f"account name: 1 to 100 printable characters, no space at either end; got {shortened(name)}",
-                    zh=f"账户名：1 到 100 个可打印字符，首尾不能有空格；收到 {shortened(name)}",
-                )
-            )
+        _check_name(name)
         row = await self._database.fetchrow(self._sql["ensure_account"], name)
         # Two processes may make the same account at once; the loser's snapshot does not show the winner's row yet.
         row = row or await self._database.fetchrow(self._sql["ensure_account"], name)
@@ -74,6 +69,7 @@ class PgAccounts:
             NotFound: no such account.
             Misconfigured: the amount is not between 1 and 10^12.
         """
+        _check_name(name)
         if not 1 <= amount <= MAX_GRANT:
             raise Misconfigured(
                 Text(
@@ -97,7 +93,9 @@ class PgAccounts:
 
         Raises:
             NotFound: no such account.
+            Misconfigured: the name cannot be one.
         """
+        _check_name(name)
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -133,15 +131,17 @@ class PgAccounts:
         Raises:
             NotFound: no key, or more than one, starts so; nothing was revoked.
         """
-        rows = await self._database.fetch(self._sql["prefixes"], prefix[:PREFIX_CHARS])
-        matching = [row["prefix"] for row in rows]
+        matching: list[str] = []
+        if len(prefix) >= MIN_PREFIX_CHARS and prefix.isascii():
+            rows = await self._database.fetch(self._sql["prefixes"], prefix[:PREFIX_CHARS])
+            matching = [row["prefix"] for row in rows]
         if len(matching) != 1:
             raise NotFound(
                 Text(
-                    en=f"{len(matching)} keys start with {shortened(prefix[:PREFIX_CHARS])}; "
-                    "`cavendish keys list` shows the prefixes",
-                    zh=f"以 {shortened(prefix[:PREFIX_CHARS])} 开头的密钥有 {len(matching)} 个；"
-                    "用 `cavendish keys list` 查看前缀",
+                    en=f"{shortened(prefix[:PREFIX_CHARS])} does not name one key ({len(matching)} match); "
+                    f"give at least {MIN_PREFIX_CHARS} characters of what `cavendish keys list` shows",
+                    zh=f"{shortened(prefix[:PREFIX_CHARS])} 不能确定唯一的密钥（匹配 {len(matching)} 个）；请给出 "
+                    f"`cavendish keys list` 所示前缀的至少 {MIN_PREFIX_CHARS} 个字符",
                 )
             )
         await self._database.fetch(self._sql["revoke_keys"], matching[0])
@@ -158,6 +158,16 @@ class PgAccounts:
         if row is None or not hmac.compare_digest(row["hash"], digest):
             return None
         return Caller(row["id"], row["account_id"], row["account"]), row["expires_in_seconds"]
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= 100 or not name.isprintable() or name != name.strip():
+        raise Misconfigured(
+            Text(
+                en=f"account name: 1 to 100 printable characters, no space at either end; got {shortened(name)}",
+                zh=f"账户名：1 到 100 个可打印字符，首尾不能有空格；收到 {shortened(name)}",
+            )
+        )
 
 
 def _no_account(name: str) -> NotFound:

@@ -106,6 +106,10 @@ class Database:
                     zh=f"CAVENDISH_DATABASE_URL 无法使用：{error}",
                 )
             ) from error
+        except StoreUnavailable as error:
+            raise StoreUnavailable(
+                Text(en=f"CAVENDISH_DATABASE_URL: {error.text.en}", zh=f"CAVENDISH_DATABASE_URL：{error.text.zh}")
+            ) from error
         try:
             yield cls(pool, dsn)
         finally:

@@ -121,6 +121,7 @@ async def send_answer(send: Send, answer: Answer, *, with_body: bool = True) -> 
     """Send a complete answer over ASGI."""
     length = (b"content-length", str(len(answer.body)).encode())
     start: dict[str, Any] = {"type": "http.response.start", "status": answer.status}
-    start["headers"] = [*answer.headers, length]
+    # A 304 has no body, yet a length of 0 would say that the whole representation is empty (RFC 9110, 8.6).
+    start["headers"] = list(answer.headers) if answer.status == 304 else [*answer.headers, length]
     await send(start)
     await send({"type": "http.response.body", "body": answer.body if with_body else b""})
