@@ -37,16 +37,17 @@ async def test_an_account_made_by_many_at_once_is_one(dsn: str, database: Databa
             assert len(set(ids)) == 1
 
 
-@pytest.mark.parametrize("name", ["", "x" * 101, " alice", "alice\n", "a\x00b", "a\ud800b"])
-async def test_a_name_that_people_could_not_read_is_refused(accounts: PgAccounts, name: str) -> None:
-    with pytest.raises(Misconfigured, match="account name"):
+async def test_a_name_that_people_could_not_read_is_refused(database: Database, accounts: PgAccounts) -> None:
+    for name in ("", "x" * 101, " alice", "alice\n", "a\x00b", "a\ud800b"):
+        with pytest.raises(Misconfigured, match="account name"):
+            await accounts.ensure(name)
+    assert await database.fetch("SELECT FROM accounts") == []
+
+
+async def test_any_readable_name_will_do(accounts: PgAccounts) -> None:
+    for name in ("x" * 100, "爱丽丝 & 鲍勃", "'; DROP TABLE accounts; --"):
         await accounts.ensure(name)
-
-
-@pytest.mark.parametrize("name", ["x" * 100, "爱丽丝 & 鲍勃", "'; DROP TABLE accounts; --"])
-async def test_any_readable_name_will_do(accounts: PgAccounts, name: str) -> None:
-    await accounts.ensure(name)
-    assert (await accounts.grant(name, 5)).available == 5
+        assert (await accounts.grant(name, 5)).available == 5
 
 
 async def test_grants_add_up_and_are_entered(database: Database, accounts: PgAccounts) -> None:
@@ -65,11 +66,11 @@ async def test_parallel_grants_are_all_there(dsn: str, database: Database) -> No
     assert await PgAccounts(database).audit("alice") == (Balance(300, 0, 0, 300), True)
 
 
-@pytest.mark.parametrize("amount", [0, -1, MAX_GRANT + 1])
-async def test_an_amount_out_of_bounds_is_refused(accounts: PgAccounts, amount: int) -> None:
+async def test_an_amount_out_of_bounds_is_refused(accounts: PgAccounts) -> None:
     account_id = await accounts.ensure("alice")
-    with pytest.raises(Misconfigured, match="credits"):
-        await accounts.grant("alice", amount)
+    for amount in (0, -1, MAX_GRANT + 1):
+        with pytest.raises(Misconfigured, match="credits"):
+            await accounts.grant("alice", amount)
     assert await accounts.balance(account_id) == Balance()
 
 
