@@ -162,7 +162,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             assert before is None
 
-    def succeeds(self, doing: Coroutine[Any, Any, None]) -> bool:
+    def succeeds(self, doing: Coroutine[Any, Any, object]) -> bool:
         """Whether it was done, rather than refused for a lost lease."""
         try:
             self.run(doing)
