@@ -301,6 +301,49 @@ def test_a_setting_that_leads_nowhere_stops_the_start_with_one_line_that_names_i
     assert "nowhere" in line
 
 
+def test_keys_are_listed_with_the_whole_name_of_their_account_whatever_it_is(served: tuple[Home, str, str]) -> None:
+    home, _, _ = served
+    names = ["[/x]", "[bold]", "[red]alice", "x" * 100, "长" * 100]
+    for name in names:
+        home.run("keys", "create", "--account", name)
+    rows = [line.split("│") for line in home.run("keys", "list").splitlines() if line.startswith("│")]
+    shown = "".join(row[2].strip() for row in rows)
+
+    assert not [name for name in names if name not in shown]
+
+
+@pytest.mark.parametrize("arguments", [["show", "--account", "a\udcff"], ["grant", "--account", "a\udcff", "5"]])
+def test_a_name_that_is_no_text_is_one_clear_line(served: tuple[Home, str, str], arguments: list[str]) -> None:
+    done = cavendish(served[0].settings, "credits", *arguments)
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
+def test_too_short_a_prefix_revokes_nothing_even_when_there_is_one_key_only(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    with home.serving("--no-worker") as (server, url):
+        key = found_in_log(server, KEY.pattern)
+        for prefix in ("", "s", "sk-"):
+            assert cavendish(home.settings, "keys", "revoke", prefix).returncode == 1
+        assert call(f"{url}/api/v1/user/balance", key)["balance"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATA_DIR", "/proc/nowhere"),
+        ("DATA_DIR", "/etc/passwd"),
+        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/x"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_told_by_the_name_of_its_setting(tmp_path: Path, name: str, value: str) -> None:
+    done = cavendish(Home(tmp_path).settings | {f"CAVENDISH_{name}": value}, "serve", "--port", "0")
+
+    assert done.returncode == 1
+    assert f"CAVENDISH_{name}" in done.stderr.splitlines()[0]
+    assert "Traceback" not in done.stderr
+
+
 def test_settings_names_every_setting_with_its_default() -> None:
     done = cavendish({"LC_ALL": "C.UTF-8", "COLUMNS": "60"}, "settings")
 

@@ -190,6 +190,12 @@ async def test_who_has_the_picture_already_gets_304(stored: Stored, method: str,
     assert "immutable" in got.headers["cache-control"]
 
 
+async def test_a_304_does_not_claim_that_the_picture_is_empty(stored: Stored) -> None:
+    known = await ask(stored, If_None_Match="*")
+
+    assert known.headers.get("content-length") in (None, str(len(stored.data)))
+
+
 @pytest.mark.parametrize("etag", ['"another"', "", '""', "nonsense"])
 async def test_who_has_another_picture_gets_this_one(stored: Stored, etag: str) -> None:
     assert (await ask(stored, If_None_Match=etag)).body == stored.data
