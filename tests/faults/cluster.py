@@ -46,11 +46,27 @@ class Member:
 
     async def start(self) -> "Member":
         """Start it, and wait until it serves or works."""
+        assert await self._started(), f"exit code {self.process.process.returncode} while starting:\n{self.tail()}"
+        return self
+
+    async def stay_up(self) -> None:
+        """Start it again whenever it has ended, until canceled."""
+        while True:
+            if not self.running:
+                await self._started()
+            await asyncio.sleep(0.02)
+
+    async def _started(self) -> bool:
+        """Start it; False when it ended before it served or worked."""
         self.url = ""  # the old one answers no more
         self._process = self._stack.enter_context(process(self.settings, self.folder, *self.arguments))
-        ready = await self.line("serving" if self.arguments[0] == "serve" else "working")
-        self.url = str(ready.get("url", ""))
-        return self
+        event = "serving" if self.arguments[0] == "serve" else "working"
+        await until(lambda: not self.running or self.count(event) > 0, "it does not start", at=self)
+        for line in self.lines():
+            if line.get("event") == event:
+                self.url = str(line.get("url", ""))
+                return True
+        return False
 
     def kill(self) -> None:
         """kill -9"""
@@ -199,6 +215,19 @@ async def cluster_on(dsn: str, folder: Path, **settings: str) -> AsyncIterator[C
 async def start(*members: Member) -> None:
     """Start several at the same time."""
     await asyncio.gather(*(member.start() for member in members))
+
+
+@asynccontextmanager
+async def supervised(*members: Member) -> AsyncIterator[None]:
+    """Within the block, whoever ends is started again."""
+    supervisors = [asyncio.create_task(member.stay_up()) for member in members]
+    try:
+        yield
+    finally:
+        for supervisor in supervisors:
+            supervisor.cancel()
+        ends = await asyncio.gather(*supervisors, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends), f"a process does not come back: {ends}"
 
 
 async def until(

@@ -15,9 +15,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from cavendish.store.cluster import PORT
 
-How = Literal["before it arrives", "after it is done", "hold it", "hold the answer", "swallow the answer"]
+How = Literal[
+    "before it arrives", "after it is done", "it arrives late", "hold it", "hold the answer", "swallow the answer"
+]
 """What happens to a statement: the connection is cut (before PostgreSQL sees it; after it answered, the answer being
-dropped), the statement or its answer waits for `release`, or the answer is lost and the connection seems to live."""
+dropped; at once, while PostgreSQL sees it only after `release`), the statement or its answer waits for `release`, or
+the answer is lost and the connection seems to live."""
 
 
 class Fault:
@@ -28,6 +31,8 @@ class Fault:
         self.how = how
         self.struck = asyncio.Event()
         """Set when it happened: the connection is cut, or the statement or answer is being held."""
+        self.done = asyncio.Event()
+        """Set when PostgreSQL has carried out a statement that arrived late."""
         self._released = asyncio.Event()
 
     def release(self) -> None:
@@ -137,12 +142,20 @@ class _Link:
                     case "hold it":
                         assert fault is not None
                         await fault.passes()
+                    case "it arrives late":
+                        assert fault is not None
+                        while kind != b"S":  # Sync: the end of what was sent with it
+                            kind, more = await _message(self._client)
+                            message += more
+                        self._to_client.transport.abort()
+                        await fault.passes()
+                        self._answering = fault
                     case _:
                         self._answering = fault or self._answering
                 self._to_server.write(message)
                 await self._to_server.drain()
-        if self._answering is not None and self._answering.how == "swallow the answer":
-            await asyncio.Event().wait()  # the client left, but the network is down: the server never learns
+        if self._answering is not None and self._answering.how in ("swallow the answer", "it arrives late"):
+            await asyncio.Event().wait()  # the client left, but the network is down: the server does not learn of it
 
     async def _down(self) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
@@ -157,7 +170,8 @@ class _Link:
                     await self._to_client.drain()
                 elif kind == b"Z":  # ready for the next: this one is done, and committed
                     fault.struck.set()
-                    if fault.how == "after it is done":
+                    fault.done.set()
+                    if fault.how != "swallow the answer":
                         return
 
     def _executed(self, kind: bytes, body: bytes) -> str | None:

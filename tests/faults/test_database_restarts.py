@@ -86,6 +86,30 @@ async def test_a_database_that_is_stopped_or_killed_under_load_and_comes_back_ha
             report(await audit(cluster, load))
 
 
+async def test_a_database_that_is_read_only_for_a_while_as_in_a_failover_only_delays(
+    dsn: str, tmp_path: Path, report: Report
+) -> None:
+    name = "current_database()"
+    turn = f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {{}}', {name}); END $$"
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {name} AND pid <> pg_backend_pid()"
+    async with cluster_on(dsn, tmp_path) as cluster:
+        worker = cluster.worker()
+        await start(cluster.api(), worker)
+        async with load_on(cluster.urls, await cluster.keys()) as load:
+            ids = await load.create_many(8)
+            await cluster.until_state({"success"}, *ids)
+            await cluster.rows(turn.format("on"))
+            await cluster.rows(cut)
+            said = worker.tail()
+            await until(lambda: worker.tail() != said, "the worker does not notice")
+            await cluster.rows("SET default_transaction_read_only = off")
+            await cluster.rows(turn.format("off"))
+            await cluster.rows(cut)
+            more = await load.create_many(8)
+            await cluster.until_state({"success"}, *more)
+            report(await audit(cluster, load))
+
+
 async def _until_accepted(load: Load, due: int) -> None:
     await until(lambda: load.accepted >= due, f"{load.accepted} orders accepted, not {due}")
 

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import aiohttp
 
+from cavendish.store.queries import load_queries
 from tests.faults.audit import audit
 from tests.faults.cluster import cluster_on, start, until
 from tests.faults.conftest import Report
 from tests.faults.load import load_on
+from tests.faults.proxy import Proxy
 
+TASKS = load_queries("tasks")
 FAR = "3600"
 """A lease that ends long after the test: only who gave a task back can be the reason that another has it."""
 
@@ -41,6 +44,28 @@ async def test_a_stopping_worker_ends_what_it_can_in_its_grace_and_gives_the_res
 
             await cluster.worker().start()
             await cluster.until_state({"success"}, *long, *late)
+            report(await audit(cluster, load))
+
+
+async def test_tasks_that_a_worker_claims_in_the_moment_of_sigterm_go_back_at_once(
+    proxy: Proxy, dsn: str, tmp_path: Path, report: Report
+) -> None:
+    async with cluster_on(dsn, tmp_path, LEASE_TTL_SECONDS=FAR) as cluster:
+        await start(cluster.api())
+        async with load_on(cluster.urls, await cluster.keys()) as load:
+            ids = await load.create_many(5)
+            answer = proxy.plan(TASKS["claim"], "hold the answer")
+            stopping = cluster.worker(dsn=proxy.dsn, SIMULATOR_LATENCY_SECONDS="600", SHUTDOWN_GRACE_SECONDS="0")
+            await stopping.start()
+            await until(answer.struck.is_set, "the worker sends no claim")
+            assert set(await cluster.states(*ids)) == {"queuing"}
+            stopping.signal(signal.SIGTERM)
+            await stopping.line("stopping")
+            answer.release()
+            assert await stopping.ended() == 0, stopping.tail()
+            assert set(await cluster.states(*ids)) == {"waiting"}, stopping.tail()
+            await cluster.worker().start()
+            await cluster.until_state({"success"}, *ids)
             report(await audit(cluster, load))
 
 
