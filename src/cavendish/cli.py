@@ -168,7 +168,7 @@ def version() -> None:
 def keys_create(
     account: AccountOption,
     credits: Annotated[  # noqa: A002 - the option is --credits
-        int, typer.Option(help="Credits to grant with it. / 同时授予的积分。", min=0)
+        int, typer.Option(help="Credits to grant with it. / 同时授予的积分。", min=0, max=10**12)
     ] = 0,
     expires_in: Annotated[
         int | None, typer.Option(help="Days until it expires. / 多少天后过期。", min=1, max=36_500, metavar="DAYS")

@@ -86,7 +86,8 @@ async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIt
 
 def _unusable(variable: str, error: OSError | CavendishError) -> Misconfigured:
     text = error.text if isinstance(error, CavendishError) else Text(en=str(error), zh=str(error))
-    return Misconfigured(Text(en=f"{variable}: {text.en}", zh=f"{variable}：{text.zh}"))
+    en, zh = (" · ".join(sentence.splitlines()) for sentence in (text.en, text.zh))
+    return Misconfigured(Text(en=f"{variable}: {en}", zh=f"{variable}：{zh}"))
 
 
 class LazyFetcher:

@@ -1,5 +1,6 @@
 """The little of ASGI that the hot endpoints use directly."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
@@ -13,6 +14,9 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+BODY_SILENCE_SECONDS = 30.0
+"""How long a body may pause between two parts before its sender is taken for gone."""
 
 _HOST = re.compile(rb"[A-Za-z0-9._\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
@@ -67,7 +71,10 @@ async def read_body(receive: Receive, *, limit: int, inline_limit: int) -> bytes
             may_be_large = b"data:image/" in b"".join(parts).lower()
         if size > (inline_limit if may_be_large else limit):
             raise too_large(limit)
-        message = await receive()
+        try:
+            message = await asyncio.wait_for(receive(), BODY_SILENCE_SECONDS)
+        except TimeoutError:
+            raise _too_slow() from None
         if message["type"] == "http.disconnect":
             raise Disconnected
         part: bytes = message.get("body", b"")
@@ -79,6 +86,12 @@ async def read_body(receive: Receive, *, limit: int, inline_limit: int) -> bytes
     if size > limit and not (b"data:image/" in whole.lower() and size <= inline_limit):
         raise too_large(limit)
     return whole
+
+
+def _too_slow() -> InvalidRequest:
+    seconds = f"{BODY_SILENCE_SECONDS:g}"
+    text = Text(en=f"The body stopped arriving for {seconds} s", zh=f"请求体传输中断超过 {seconds} 秒")
+    return InvalidRequest([Problem("", text)])
 
 
 def too_large(limit: int) -> InvalidRequest:
