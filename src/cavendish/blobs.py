@@ -71,7 +71,12 @@ class ObjectBlobs:
                 await obstore.put_async(self._store, name, data)
             else:
                 path = self._folder / name
-                await asyncio.get_running_loop().run_in_executor(self._writers, self._write, path, data)
+                if ".." in path.parts or Path(name).is_absolute():
+                    raise ValueError(f"not a blob's name: {name}")
+                try:
+                    await asyncio.get_running_loop().run_in_executor(self._writers, self._write, path, data)
+                except FileNotFoundError as error:  # the folder went away while we wrote: not for `get` to explain
+                    raise OSError(f"the folder of {name} is gone") from error
 
     async def size(self, name: str) -> int:
         """Bytes of the object.
@@ -122,7 +127,8 @@ class ObjectBlobs:
         Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe.
         """
         folder = path.parent
-        if folder not in self._durable_folders:
+        if not folder.is_dir():  # new, or removed behind our back
+            self._durable_folders.discard(folder)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = path.with_name(f".{path.name}.part")
         try:

@@ -119,7 +119,6 @@ async def test_a_wrong_url_is_the_operator_s_to_mend(postgres: EmbeddedServer, w
             pass
 
 
-@pytest.mark.xfail(strict=True, raises=StoreUnavailable, reason="ClientConfigurationError is an InterfaceError too")
 async def test_a_url_that_makes_no_sense_is_the_operator_s_to_mend() -> None:
     with pytest.raises(Misconfigured, match="CAVENDISH_DATABASE_URL"):
         async with Database.open("postgresql://localhost/x?target_session_attrs=nonsense"):

@@ -83,7 +83,6 @@ async def test_a_broken_connection_is_made_anew_and_everybody_is_woken(
         assert await heard.next() == "still here"
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="it is noticed by the next ping, up to 15 seconds later")
 async def test_the_end_of_a_connection_is_noticed_at_once(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PING_SECONDS", 3600.0)
     monkeypatch.setattr(module, "RECONNECT_SECONDS", 0.01)
@@ -107,7 +106,6 @@ async def test_nobody_listens_after_the_end(dsn: str, database: Database) -> Non
     assert heard.payloads.empty()
 
 
-@pytest.mark.xfail(strict=True, reason="an error that does not pass by itself ends the listening for good")
 async def test_a_database_that_was_away_for_a_restore_is_listened_to_again(
     postgres: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,9 +240,6 @@ async def test_of_many_racing_finishers_one_wins(dsn: str, database: Database, c
     await assert_books_balance(database)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a batch answers by id alone: every finisher of a task in it is told that it won"
-)
 async def test_of_many_finishers_in_one_process_one_wins(
     database: Database, queue: PgWorkQueue, orders: PgTaskOrders, caller: Caller
 ) -> None:

@@ -131,7 +131,6 @@ async def test_an_attempt_after_a_fault_may_succeed(bench: Bench, error: Excepti
     assert await entries_of(bench.database, task_id) == [("hold", 3), ("settle", 3)]
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="a text that PostgreSQL cannot hold breaks the whole batch")
 @pytest.mark.parametrize("text", ["a zero byte: \x00", "half a character: \ud83d"], ids=["zero byte", "surrogate"])
 async def test_an_engine_s_strange_words_end_their_task_and_harm_no_other(bench: Bench, text: str) -> None:
     strange, _ = await submit(bench.orders, bench.caller, [3, 3])

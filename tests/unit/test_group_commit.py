@@ -165,7 +165,6 @@ async def test_a_call_right_after_an_answer_is_flushed_too() -> None:
         assert await group(2) == 4
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="answers of the wrong number end the flusher silently")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_flush_that_answers_too_few_is_an_error_for_its_callers() -> None:
     async def flush(items: Sequence[int]) -> list[int | Exception]:

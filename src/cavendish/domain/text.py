@@ -21,6 +21,11 @@ class Text(msgspec.Struct, frozen=True):
         return self.en
 
 
+def storable(text: str, limit: int) -> str:
+    """`text` as PostgreSQL takes it: no NUL, no lone surrogates, at most `limit` characters."""
+    return text[:limit].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
 def shortened(value: object, limit: int = 60) -> str:
     """`value`, as JSON would write it, for a message: printable, at most about `limit` characters."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()

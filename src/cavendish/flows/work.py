@@ -250,6 +250,10 @@ class Worker:
             # Nothing was written. The blob stays: if it was our own finish whose answer got lost, it is the result.
             log.warning("a finish came too late: the task is another's now", task_id=work.id, attempt=work.attempt)
             return
+        except Exception:
+            log.exception("an outcome could not be written; the task waits again", task_id=work.id)
+            await self._until_stored(lambda: self._queue.give_back(work.lease_token, [work], "fault"))
+            return
         if isinstance(ended, Failure):
             log.info("task failed", task_id=work.id, fail_code=ended.code)
         else:

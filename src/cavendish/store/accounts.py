@@ -9,11 +9,11 @@ from datetime import datetime
 import msgspec
 
 from cavendish.domain.credits import Balance, Entry, replay
-from cavendish.domain.errors import Misconfigured, NotFound
+from cavendish.domain.errors import InsufficientCredits, Misconfigured, NotFound
 from cavendish.domain.limits import KeyLimits
 from cavendish.domain.orders import Caller
 from cavendish.domain.tasks import AccountId
-from cavendish.domain.text import Text, shortened
+from cavendish.domain.text import Text, shortened, storable
 from cavendish.store.database import Database
 from cavendish.store.queries import load_queries
 
@@ -22,6 +22,7 @@ KEY_CHARS = 40  # 238 random bits
 PREFIX_CHARS = 11  # "sk-" and eight characters that name the key in lists and logs; 190 bits stay secret
 MIN_PREFIX_CHARS = 7
 MAX_GRANT = 10**12
+MAX_NOTE_CHARS = 500
 
 
 class KeyRow(msgspec.Struct, frozen=True):
@@ -77,6 +78,13 @@ class PgAccounts:
                     zh=f"积分：1 到 {MAX_GRANT} 的整数；收到 {amount}",
                 )
             )
+        if note is not None and (len(note) > MAX_NOTE_CHARS or storable(note, MAX_NOTE_CHARS) != note):
+            raise Misconfigured(
+                Text(
+                    en=f"note: at most {MAX_NOTE_CHARS} characters of text",
+                    zh=f"备注：最多 {MAX_NOTE_CHARS} 个字符的文本",
+                )
+            )
         row = await self._database.fetchrow(self._sql["grant"], name, amount, note)
         if row is None:
             raise _no_account(name)
@@ -105,7 +113,11 @@ class PgAccounts:
                 raise _no_account(name)
             entries = await connection.fetch(self._sql["entries"], row["id"])
         balance = Balance(row["available"], row["held"], row["charged"], row["granted"])
-        return balance, replay(Entry(e["kind"], e["amount"]) for e in entries) == balance
+        try:
+            proved = replay(Entry(e["kind"], e["amount"]) for e in entries) == balance
+        except (InsufficientCredits, AssertionError):
+            proved = False  # an entry that could not have followed those before it
+        return balance, proved
 
     async def create_key(self, account_id: AccountId, limits: KeyLimits, expires_in_days: int | None = None) -> str:
         """A new key for the account: its only appearance."""

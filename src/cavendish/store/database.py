@@ -50,6 +50,8 @@ def translated() -> Iterator[None]:
     """Turn the driver's passing faults into StoreUnavailable; let programming errors through as they are."""
     try:
         yield
+    except asyncpg.exceptions.ClientConfigurationError:
+        raise  # an InterfaceError by descent, but nothing that passes by itself
     except PASSING_FAULTS as error:
         kind = type(error).__name__
         raise StoreUnavailable(
@@ -97,6 +99,7 @@ class Database:
                 )
         except (
             ValueError,
+            asyncpg.exceptions.ClientConfigurationError,
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
         ) as error:

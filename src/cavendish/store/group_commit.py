@@ -83,6 +83,7 @@ class GroupCommit(Generic[Q, R]):
                 return
             try:
                 results = await self._flush([item for item, _ in batch])
+                assert len(results) == len(batch), f"{len(results)} results for {len(batch)} calls"
             except Exception as error:  # noqa: BLE001 - whatever went wrong is told to every caller of the batch
                 results = [error] * len(batch)
             for (_, future), result in zip(batch, results, strict=True):

@@ -48,6 +48,9 @@ class Listener:
                 await self._listen()
             except StoreUnavailable as error:
                 log.warning("the listening connection broke; connecting again", error=str(error))
+            except Exception:
+                # Be it that the database is away for a restore, or its password was changed: keys and cancels wait.
+                log.exception("listening met an unforeseen error; connecting again")
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
@@ -55,14 +58,18 @@ class Listener:
             connection = await asyncpg.connect(
                 self._dsn, timeout=CONNECT_TIMEOUT_SECONDS, server_settings={"application_name": "cavendish-listener"}
             )
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _connection: lost.set())
         try:
             with translated():
                 for channel in self._subscribers:
                     await connection.add_listener(channel, self._on_notification)
                 self._wake_everybody()
-                while True:
-                    await asyncio.sleep(PING_SECONDS)
-                    await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT_SECONDS)
+                while not lost.is_set():
+                    try:
+                        await asyncio.wait_for(lost.wait(), PING_SECONDS)
+                    except TimeoutError:
+                        await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT_SECONDS)
         finally:
             with contextlib.suppress(*PASSING_FAULTS):
                 await connection.close(timeout=1)

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from cavendish.domain.errors import LeaseLost
+from cavendish.domain.errors import LeaseLost, StoreUnavailable
 from cavendish.domain.orders import Failure, Outcome, ReturnReason, Success, Work
 from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS, AccountId, TaskId, TaskState
-from cavendish.domain.text import Text
+from cavendish.domain.text import Text, storable
 from cavendish.store.database import Database
 from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
 
 SWEEP_BATCH = 500
+MAX_TEXT_CHARS = 2000
 
 LEASE_LOST = Text(
     en="the lease is over; the task may be held by another worker", zh="租约已结束；任务可能已由其他 worker 持有"
@@ -122,10 +123,30 @@ class PgWorkQueue:
         return [None] * len(works)
 
     async def _finish_live(self, outcomes: Sequence[Outcome]) -> list[Exception | None]:
-        ended = await self._finish(outcomes, lease_must_live=True)
-        return [None if outcome.id in ended else LeaseLost(LEASE_LOST) for outcome in outcomes]
+        first = {(outcome.id, outcome.attempt, outcome.lease_token): outcome for outcome in reversed(outcomes)}
+        try:
+            ended = await self._finish(list(first.values()), lease_must_live=True)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            if len(first) == 1:
+                raise
+            return await self._finish_one_by_one(outcomes)  # one that cannot be written must not strand the others
+        return [
+            None if (o.id, o.attempt) in ended and first[o.id, o.attempt, o.lease_token] is o else LeaseLost(LEASE_LOST)
+            for o in outcomes
+        ]
 
-    async def _finish(self, outcomes: Sequence[Outcome], *, lease_must_live: bool) -> set[str]:
+    async def _finish_one_by_one(self, outcomes: Sequence[Outcome]) -> list[Exception | None]:
+        results: list[Exception | None] = []
+        for outcome in outcomes:
+            try:
+                results += await self._finish_live([outcome])
+            except Exception as error:  # noqa: BLE001 - told to the caller whose outcome it is
+                results.append(error)
+        return results
+
+    async def _finish(self, outcomes: Sequence[Outcome], *, lease_must_live: bool) -> set[tuple[str, int]]:
         results = [outcome.result for outcome in outcomes]
         successes = [result if isinstance(result, Success) else None for result in results]
         failures = [result if isinstance(result, Failure) else None for result in results]
@@ -140,14 +161,14 @@ class PgWorkQueue:
             [s and s.width for s in successes],
             [s and s.height for s in successes],
             [f and f.code for f in failures],
-            [f and f.text.en[:2000] for f in failures],
-            [f and f.text.zh[:2000] for f in failures],
+            [f and storable(f.text.en, MAX_TEXT_CHARS) for f in failures],
+            [f and storable(f.text.zh, MAX_TEXT_CHARS) for f in failures],
             lease_must_live,
-            [s.note[:2000] if s and s.note else None for s in successes],
+            [storable(s.note, MAX_TEXT_CHARS) if s and s.note else None for s in successes],
             CANCELED.en,
             CANCELED.zh,
         )
-        return {row["id"] for row in rows}
+        return {(row["id"], row["attempt"]) for row in rows}
 
 
 def _work(row: asyncpg.Record, token: str) -> Work:

@@ -35,7 +35,7 @@ UPDATE tasks SET state = 'generating' FROM held WHERE tasks.id = held.id;
 -- End tasks, fenced by lease token and attempt: state, settlement or release, totals and counters in one statement.
 -- A task whose cancel was requested ends as canceled, whatever the worker brings.
 -- $12: whether the lease must still be alive (a worker's own finish), or may be over (the sweeper's).
--- Answers with the ids that this call ended; the others were ended or taken over before.
+-- Answers with the tasks that this call ended; the others were ended or taken over before.
 WITH wanted AS MATERIALIZED (
   SELECT * FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::integer[],
                        $8::integer[], $9::text[], $10::text[], $11::text[], $13::text[])
@@ -71,7 +71,7 @@ WITH wanted AS MATERIALIZED (
     finished_at = greatest(clock_timestamp(), t.created_at)
   FROM outcomes n
   WHERE t.id = n.id AND t.attempt = n.attempt AND t.lease_token = n.lease_token
-  RETURNING t.id, t.account_id, t.key_id, t.state, t.price
+  RETURNING t.id, t.attempt, t.account_id, t.key_id, t.state, t.price
 ), entries AS (
   INSERT INTO credit_entries (account_id, kind, amount, task_id)
   SELECT account_id, CASE WHEN state = 'success' THEN 'settle' ELSE 'release' END, price, id FROM ended
@@ -87,7 +87,7 @@ WITH wanted AS MATERIALIZED (
   UPDATE api_keys k SET in_flight = k.in_flight - e.tasks
   FROM (SELECT key_id, count(*) AS tasks FROM ended GROUP BY key_id) e WHERE k.id = e.key_id
 )
-SELECT id FROM ended;
+SELECT id, attempt FROM ended;
 
 -- name: cancel
 -- The owner gives a task up. Waiting: it ends here, its hold released. Held by a worker: that worker is told.
@@ -165,12 +165,14 @@ WHERE token = $1 AND expires_at > clock_timestamp()
 RETURNING (SELECT count(*) FROM tasks WHERE lease_token = $1) AS tasks;
 
 -- name: end_lease
--- The holder leaves and holds nothing any more (the sweeper removes the leases of those that died).
-DELETE FROM leases WHERE token = $1 AND NOT EXISTS (SELECT FROM tasks WHERE lease_token = $1);
+-- The holder leaves. The row stays for a while: see drop_ended_leases.
+UPDATE leases SET expires_at = clock_timestamp()
+WHERE token = $1 AND expires_at > clock_timestamp() AND NOT EXISTS (SELECT FROM tasks WHERE lease_token = $1);
 
 -- name: drop_ended_leases
--- Remove leases that ended and hold no task.
-DELETE FROM leases l WHERE expires_at <= clock_timestamp() AND NOT EXISTS (SELECT FROM tasks WHERE lease_token = l.token);
+-- Remove leases that ended long ago and hold no task. Long ago, because a claim that saw the lease alive may be about to
+-- commit, and tasks whose lease is gone would never be found; no statement of ours lives for ten minutes.
+DELETE FROM leases l WHERE expires_at <= clock_timestamp() - interval '10 minutes' AND NOT EXISTS (SELECT FROM tasks WHERE lease_token = l.token);
 
 -- name: find
 -- Tasks by id, for the query endpoint; many waiting callers share one call.
