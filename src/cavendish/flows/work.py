@@ -167,8 +167,8 @@ class Worker:
             try:
                 held = await self._queue.renew_lease(token, self._lease_ttl_seconds)
                 failures = 0
-                if held > len(self._held):
-                    # More than we know of: a claim is under way, or one was carried out and its answer got lost.
+                if held > len(self._held) and not self._claim.locked():
+                    # More than we know of, and no claim is under way: one was carried out and its answer got lost.
                     async with self._claim:
                         await self._take_up_again(token)
             except StoreUnavailable as error:
