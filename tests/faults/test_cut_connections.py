@@ -66,6 +66,26 @@ async def test_tasks_of_a_claim_that_is_carried_out_long_after_its_sender_gave_u
             report(await audit(cluster, load))
 
 
+async def test_a_claim_whose_answer_is_slow_does_not_keep_the_lease_from_being_renewed(
+    proxy: Proxy, dsn: str, tmp_path: Path, report: Report
+) -> None:
+    async with cluster_on(dsn, tmp_path, LEASE_TTL_SECONDS="1", WORKER_SLOTS="2") as cluster:
+        worker = cluster.worker(dsn=proxy.dsn)
+        await start(cluster.api(), worker)
+        async with load_on(cluster.urls, await cluster.keys()) as load:
+            running = await load.create("[simulate:seconds=4] a red apple")
+            await cluster.until_state({"generating"}, running)
+            slow = proxy.plan(TASKS["claim"], "hold the answer")
+            waiting = await load.create()
+            await until(slow.struck.is_set, "the worker sends no claim")
+            await cluster.until_state({"success", "fail"}, running)
+            slow.release()
+            await cluster.until_state({"success"}, waiting)
+            report(await audit(cluster, load))
+        attempts = await cluster.rows("SELECT attempt, faults FROM tasks WHERE id = $1", running)
+        assert attempts == [{"attempt": 1, "faults": 0}], f"the lease was lost:\n{worker.tail()}"
+
+
 async def test_a_create_whose_commit_is_cut_off_is_found_again_by_its_idempotency_key(
     proxy: Proxy, dsn: str, tmp_path: Path, rounds: int, report: Report
 ) -> None:

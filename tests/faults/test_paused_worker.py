@@ -46,9 +46,10 @@ async def test_a_finish_that_was_on_its_way_while_the_lease_ended_changes_nothin
         await start(cluster.api(), cut_off)
         async with load_on(cluster.urls, await cluster.keys()) as load:
             for _ in range(rounds):
-                finish, renewal = (proxy.plan(TASKS[name], "hold it") for name in ("finish", "renew_lease"))
+                finish = proxy.plan(TASKS["finish"], "hold it")
                 ids = await load.create_many(8)
                 await until(finish.struck.is_set, "the worker sends no finish", at=cut_off)
+                renewal = proxy.plan(TASKS["renew_lease"], "hold it")
                 await other.start()
                 await cluster.until_state({"success"}, *ids)
                 other.kill()
