@@ -18,6 +18,7 @@ import aiohttp
 import uvicorn
 
 from cavendish.domain.limits import KeyLimits
+from cavendish.flows.deliver import Deliverer
 from cavendish.flows.work import Worker
 from cavendish.settings import Settings, read_settings
 from cavendish.wiring import Parts, open_parts
@@ -99,17 +100,22 @@ async def running(settings: Settings, *, with_worker: bool = True) -> AsyncItera
         parts = await stack.enter_async_context(open_parts(settings))
         app = parts.app({})
         worker: Worker | None = None
+        deliverer: Deliverer | None = None
         if with_worker:
             engine = parts.engine()
             stack.push_async_callback(engine.aclose)
             fetcher = parts.fetcher()
             stack.push_async_callback(fetcher.aclose)
             worker = parts.worker(engine, fetcher)
+            deliverer = await stack.enter_async_context(parts.deliverer())
         await stack.enter_async_context(parts.listener.running())
-        if worker is not None:
+        if worker is not None and deliverer is not None:
             working = asyncio.create_task(worker.run())
             stack.push_async_callback(asyncio.wait, [working])
             stack.push_async_callback(worker.stop, 0)
+            delivering = asyncio.create_task(deliverer.run())
+            stack.push_async_callback(asyncio.wait, [delivering])
+            stack.push_async_callback(deliverer.stop, 0)
         url = await stack.enter_async_context(serving(app))
         client = await stack.enter_async_context(aiohttp.ClientSession())
         yield Running(parts, url, client, worker)

@@ -3,11 +3,12 @@
 Implementations live in `store`, `engines`, `images`, `blobs` and `outbound`; `wiring` joins them.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
+from cavendish.domain.callbacks import CallbackView, Delivery, Posted, Report
 from cavendish.domain.credits import Balance
 from cavendish.domain.orders import (
     Accepted,
@@ -208,6 +209,45 @@ class OldTasks(Protocol):
 
     async def remove_idempotency_keys(self) -> int:
         """Forget some keys whose 24 hours are over; how many."""
+
+
+class Poster(Protocol):
+    """Sends callbacks through the guarded outbound client."""
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+        """One attempt. Whatever the receiver does is a value, never an exception."""
+
+
+class CallbackQueue(Protocol):
+    """What a deliverer needs. All raise StoreUnavailable."""
+
+    async def due(self, *, slow: bool, limit: int) -> list[tuple[TaskId, str]]:
+        """Tasks and hosts of callbacks whose time has come: first attempts, or those that had trouble before."""
+
+    async def claim(self, task_ids: Sequence[TaskId], lease_seconds: float) -> list[Delivery]:
+        """Those that nobody took meanwhile; due again after `lease_seconds`."""
+
+    async def postpone(self, waits: Sequence[tuple[TaskId, float]]) -> None:
+        """Have callbacks wait that many seconds, and longer each time, without an attempt."""
+
+    async def record(self, report: Report) -> None:
+        """What became of an attempt; it counts only while its claim is the newest."""
+
+
+class Callbacks(Protocol):
+    """Callbacks for their owners. All raise StoreUnavailable."""
+
+    async def find(self, task_id: TaskId) -> CallbackView | None:
+        """The callback of a task that has a URL, whoever's it is."""
+
+    async def redeliver(self, account_id: AccountId, task_id: TaskId) -> bool:
+        """Queue an ended task's callback once more; False when there is nothing to deliver."""
+
+    async def secret(self, account_id: AccountId) -> str:
+        """What signs the account's callbacks."""
+
+    async def rotate_secret(self, account_id: AccountId) -> str:
+        """A new secret; the one before it signs along for 24 hours."""
 
 
 class Accounts(Protocol):

@@ -22,6 +22,9 @@ from cavendish.wiring import Parts, open_parts
 
 log = structlog.get_logger("cavendish")
 
+DELIVERIES_GRACE_SECONDS = 6.5
+"""How long a stopping process lets callbacks that are under way end: as long as the slowest answer may take."""
+
 Announce = Callable[[Parts, str], Coroutine[Any, Any, None]]
 """Called once the API listens, with its URL."""
 
@@ -89,17 +92,21 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
     sweeper = parts.sweeper()
     retention = parts.retention()
     try:
-        async with parts.listener.running():
+        async with parts.deliverer() as deliverer, parts.listener.running():
             working = asyncio.create_task(worker.run())
+            delivering = asyncio.create_task(deliverer.run())
             chores = [asyncio.create_task(sweeper.run()), asyncio.create_task(retention.run())]
             try:
                 yield worker
                 await worker.stop(0)
                 await working
+                # Last, so that what the worker finished in its grace has a chance to be told.
+                await deliverer.stop(DELIVERIES_GRACE_SECONDS)
+                await delivering
             finally:
-                for task in (working, *chores):
+                for task in (working, delivering, *chores):
                     task.cancel()
-                await asyncio.gather(working, *chores, return_exceptions=True)
+                await asyncio.gather(working, delivering, *chores, return_exceptions=True)
     finally:
         await engine.aclose()
         await fetcher.aclose()

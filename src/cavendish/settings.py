@@ -249,6 +249,22 @@ SETTINGS: tuple[Setting, ...] = (
         high=3600,
     ),
     Setting(
+        "CALLBACK_SLOTS",
+        "int",
+        "512",
+        Text(en="Callbacks that one process sends at once.", zh="单个进程同时发送的回调数。"),
+        low=2,
+        high=10_000,
+    ),
+    Setting(
+        "CALLBACK_SLOTS_PER_HOST",
+        "int",
+        "64",
+        Text(en="Of these, callbacks to one host and port.", zh="其中发往同一主机和端口的回调数上限。"),
+        low=1,
+        high=10_000,
+    ),
+    Setting(
         "LOG_FORMAT",
         "choice",
         "text",
@@ -285,6 +301,8 @@ class Settings:
     queries_per_minute: int
     illustrator_processes: int
     simulator_latency_seconds: float
+    callback_slots: int
+    callback_slots_per_host: int
     log_format: LogFormat
     log_level: str
 

@@ -5,7 +5,7 @@ import importlib
 import os
 import socket
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from cavendish.blobs import ObjectBlobs
 from cavendish.clock import SystemClock
+from cavendish.domain.callbacks import Posted
 from cavendish.domain.catalog import Catalog, build_catalog, merged
 from cavendish.domain.errors import CavendishError, Misconfigured
 from cavendish.domain.text import Text
 from cavendish.engines.illustrator.engine import Illustrator
 from cavendish.engines.simulator import Simulator
+from cavendish.flows.deliver import Deliverer
 from cavendish.flows.draw import Draw
 from cavendish.flows.submit import Submit
 from cavendish.flows.sweep import Retention, Sweeper
@@ -26,6 +28,7 @@ from cavendish.images.service import PillowImages
 from cavendish.ports import Engine, Fetcher
 from cavendish.settings import Settings
 from cavendish.store.accounts import PgAccounts
+from cavendish.store.callbacks import PgCallbacks
 from cavendish.store.database import Database
 from cavendish.store.embedded import EmbeddedServer
 from cavendish.store.listener import Listener
@@ -44,6 +47,12 @@ from cavendish.web.tasks import CreateTask, QueryTask
 
 if TYPE_CHECKING:
     from cavendish.outbound.client import Outbound
+    from cavendish.outbound.poster import CallbackPoster
+
+
+CALLBACK_CONNECTIONS = 3
+"""Database connections for callbacks alone, beside the pool of everything else."""
+CALLBACK_LOOKUP_THREADS = 64
 
 
 def load_catalog(override: Path | None) -> Catalog:
@@ -104,6 +113,39 @@ class LazyFetcher:
             self._outbound = module.Outbound(allow_private=self._allow_private)
         data: bytes = await module.ImageFetcher(self._outbound).fetch(url)
         return data
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        if self._outbound is not None:
+            await self._outbound.aclose()
+
+
+class LazyPoster:
+    """Implements `ports.Poster`, with the HTTP client brought by the first callback."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._outbound: Outbound | None = None
+        self._poster: CallbackPoster | None = None
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+        """One attempt."""
+        poster = self._poster or await self._open()
+        return await poster.post(url, body, headers)
+
+    async def _open(self) -> "CallbackPoster":
+        module = await asyncio.to_thread(importlib.import_module, "cavendish.outbound")
+        if self._poster is None:
+            # Connections and look-ups of its own: what hangs here is in nobody else's way.
+            self._outbound = module.Outbound(
+                allow_private=self._settings.allow_private_urls,
+                resolver=module.SystemResolver(CALLBACK_LOOKUP_THREADS),
+                max_connections=self._settings.callback_slots,
+                per_host=self._settings.callback_slots_per_host,
+            )
+            self._poster = module.CallbackPoster(self._outbound)
+        assert self._poster is not None
+        return self._poster
 
     async def aclose(self) -> None:
         """Let go of connections."""
@@ -183,6 +225,25 @@ class Parts:
         self.listener.subscribe("cavendish_waiting", worker.wake)
         self.listener.subscribe("cavendish_cancel", worker.cancel)
         return worker
+
+    @asynccontextmanager
+    async def deliverer(self) -> AsyncIterator[Deliverer]:
+        """This process's deliverer, with database connections of its own, woken by notifications."""
+        settings = self.settings
+        poster = LazyPoster(settings)
+        try:
+            async with Database.open(self.database.dsn, max_connections=CALLBACK_CONNECTIONS) as database:
+                deliverer = Deliverer(
+                    queue=PgCallbacks(database),
+                    poster=poster,
+                    clock=self.clock,
+                    slots=settings.callback_slots,
+                    per_host=settings.callback_slots_per_host,
+                )
+                self.listener.subscribe("cavendish_callbacks", deliverer.wake)
+                yield deliverer
+        finally:
+            await poster.aclose()
 
     def sweeper(self) -> Sweeper:
         """This process's sweeper."""

@@ -46,7 +46,7 @@ class PgTaskViews:
         rows = await self._database.fetch(
             self._sql["list"], account_id, *below, wanted.state, wanted.model, LOOKED_AT, limit
         )
-        tasks = tuple(_view(row) for row in rows)
+        tasks = tuple(task_view(row) for row in rows)
         if len(rows) == limit:
             return TaskPage(tasks, _encoded(rows[-1]["created_at"], rows[-1]["id"]))
         reach = await self._database.fetchrow(self._sql["list_reach"], account_id, *below, LOOKED_AT)
@@ -54,11 +54,12 @@ class PgTaskViews:
 
     async def _find_batch(self, ids: Sequence[TaskId]) -> Sequence[TaskView | Exception | None]:
         rows = await self._database.fetch(self._sql["find"], list(set(ids)))
-        views = {row["id"]: _view(row) for row in rows}
+        views = {row["id"]: task_view(row) for row in rows}
         return [views.get(task_id) for task_id in ids]
 
 
-def _view(row: asyncpg.Record) -> TaskView:
+def task_view(row: asyncpg.Record) -> TaskView:
+    """A row of the statements that read whole tasks."""
     return TaskView(
         id=row["id"],
         account_id=row["account_id"],

@@ -9,13 +9,14 @@ from starlette.responses import Response
 from cavendish.domain.catalog import Catalog
 from cavendish.domain.errors import InvalidRequest, Problem
 from cavendish.domain.orders import TaskFilter
+from cavendish.domain.task_data import task_data
 from cavendish.domain.tasks import TERMINAL, TaskId, TaskState
 from cavendish.domain.text import Text, shortened
 from cavendish.ports import TaskCancels, TaskViews
 from cavendish.web.answers import AnswerResponse, language_of, success
 from cavendish.web.auth import KeyRing
 from cavendish.web.limits import QueryLimit
-from cavendish.web.tasks import could_be_an_id, no_such_task, task_data
+from cavendish.web.tasks import could_be_an_id, no_such_task
 
 STATES: tuple[TaskState, ...] = get_args(TaskState)
 DEFAULT_LIMIT = 20

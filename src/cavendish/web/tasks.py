@@ -7,10 +7,9 @@ import msgspec
 
 from cavendish.domain.errors import InvalidRequest, NotFound, Problem, RateLimited
 from cavendish.domain.idempotency import checked_key
-from cavendish.domain.orders import TaskView
-from cavendish.domain.results import RESULTS_PATH
+from cavendish.domain.task_data import task_data
 from cavendish.domain.tasks import TaskId
-from cavendish.domain.text import Language, Text, shortened
+from cavendish.domain.text import Text, shortened
 from cavendish.flows.submit import Submit
 from cavendish.ports import TaskViews
 from cavendish.web.answers import Answer, language_of, success
@@ -27,45 +26,6 @@ LARGE_BODIES_AT_ONCE = 4
 MAX_DEPTH = 64
 REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 MAX_ID_CHARS = 200
-
-
-class TaskData(msgspec.Struct):
-    """`data` of a query answer and, later, the body of a callback: §3 of the contract."""
-
-    taskId: str  # noqa: N815 - the wire's names
-    model: str
-    state: str
-    resultJson: str  # noqa: N815
-    resultUrls: list[str]  # noqa: N815
-    failCode: str | None  # noqa: N815
-    failMsg: str | None  # noqa: N815
-    createTime: int  # noqa: N815
-    completeTime: int | None  # noqa: N815
-    costTime: int | None  # noqa: N815
-    creditsConsumed: int  # noqa: N815
-    param: str
-
-
-_encoder = msgspec.json.Encoder()
-
-
-def task_data(task: TaskView, language: Language) -> TaskData:
-    """The wire's view of a task."""
-    urls = [f"{task.public_url}{RESULTS_PATH}{name}" for name in task.result_blobs]
-    return TaskData(
-        taskId=task.id,
-        model=task.model,
-        state=task.state,
-        resultJson=_encoder.encode({"resultUrls": urls}).decode() if urls else "",
-        resultUrls=urls,
-        failCode=task.fail_code,
-        failMsg=task.fail_text.say(language) if task.fail_text is not None else None,
-        createTime=task.created_ms,
-        completeTime=task.finished_ms,
-        costTime=task.finished_ms - task.created_ms if task.finished_ms is not None else None,
-        creditsConsumed=task.credits_charged,
-        param=task.param,
-    )
 
 
 class CreateTask:

@@ -32,7 +32,8 @@ WITH held AS MATERIALIZED (
 UPDATE tasks SET state = 'generating' FROM held WHERE tasks.id = held.id;
 
 -- name: finish
--- End tasks, fenced by lease token and attempt: state, settlement or release, totals and counters in one statement.
+-- End tasks, fenced by lease token and attempt: state, settlement or release, totals, counters and the callbacks to be
+-- sent in one statement.
 -- A task whose cancel was requested ends as canceled, whatever the worker brings.
 -- $12: whether the lease must still be alive (a worker's own finish), or may be over (the sweeper's).
 -- Answers with the tasks that this call ended; the others were ended or taken over before.
@@ -71,7 +72,13 @@ WITH wanted AS MATERIALIZED (
     finished_at = greatest(clock_timestamp(), t.created_at)
   FROM outcomes n
   WHERE t.id = n.id AND t.attempt = n.attempt AND t.lease_token = n.lease_token
-  RETURNING t.id, t.attempt, t.account_id, t.key_id, t.state, t.price
+  RETURNING t.id, t.attempt, t.account_id, t.key_id, t.state, t.price, t.callback_url
+), calls AS (
+  INSERT INTO callbacks (task_id, account_id, host)
+  SELECT id, account_id, coalesce(lower(substring(callback_url FROM '^[^:]+://([^/?#]+)')), '')
+  FROM ended WHERE callback_url IS NOT NULL RETURNING task_id
+), told AS MATERIALIZED (
+  SELECT pg_notify('cavendish_callbacks', '') FROM (SELECT FROM calls LIMIT 1) AS any_call
 ), entries AS (
   INSERT INTO credit_entries (account_id, kind, amount, task_id)
   SELECT account_id, CASE WHEN state = 'success' THEN 'settle' ELSE 'release' END, price, id FROM ended
@@ -87,7 +94,7 @@ WITH wanted AS MATERIALIZED (
   UPDATE api_keys k SET in_flight = k.in_flight - e.tasks
   FROM (SELECT key_id, count(*) AS tasks FROM ended GROUP BY key_id) e WHERE k.id = e.key_id
 )
-SELECT id, attempt FROM ended;
+SELECT id, attempt FROM ended LEFT JOIN told ON true;
 
 -- name: cancel
 -- The owner gives a task up. Waiting: it ends here, its hold released. Held by a worker: that worker is told.
@@ -103,7 +110,13 @@ WITH locked AS MATERIALIZED (
   UPDATE tasks t SET state = 'fail', fail_code = 'canceled', fail_msg = $3, fail_msg_zh = $4,
                      finished_at = greatest(clock_timestamp(), t.created_at)
   FROM target WHERE t.id = target.id AND target.state = 'waiting'
-  RETURNING t.id, t.account_id, t.key_id, t.price
+  RETURNING t.id, t.account_id, t.key_id, t.price, t.callback_url
+), calls AS (
+  INSERT INTO callbacks (task_id, account_id, host)
+  SELECT id, account_id, coalesce(lower(substring(callback_url FROM '^[^:]+://([^/?#]+)')), '')
+  FROM ended WHERE callback_url IS NOT NULL RETURNING task_id
+), told AS MATERIALIZED (
+  SELECT pg_notify('cavendish_callbacks', '') FROM (SELECT FROM calls LIMIT 1) AS any_call
 ), entries AS (
   INSERT INTO credit_entries (account_id, kind, amount, task_id) SELECT account_id, 'release', price, id FROM ended
 ), totals AS (
@@ -112,7 +125,8 @@ WITH locked AS MATERIALIZED (
 ), counters AS (
   UPDATE api_keys k SET in_flight = k.in_flight - 1 FROM ended WHERE k.id = ended.key_id
 )
-SELECT state, CASE WHEN state IN ('queuing', 'generating') THEN pg_notify('cavendish_cancel', id) END FROM target;
+SELECT state, CASE WHEN state IN ('queuing', 'generating') THEN pg_notify('cavendish_cancel', id) END
+FROM target LEFT JOIN told ON true;
 
 -- name: give_back
 -- The holder returns tasks unharmed: they wait again and no fault is counted.
@@ -202,14 +216,23 @@ SELECT created_at, id FROM tasks WHERE account_id = $1 AND (created_at, id) < ($
 ORDER BY created_at DESC, id DESC OFFSET $4 - 1 LIMIT 1;
 
 -- name: outlived
--- Tasks that ended more than $1 days ago, and the blobs that go with them. At most $2.
+-- Tasks that ended more than $1 days ago, and the blobs that go with them. At most $2. A callback that is still to be
+-- sent keeps its task.
 SELECT id, result_blobs, input_blobs FROM tasks
-WHERE created_at < now() - make_interval(days => $1) AND finished_at < now() - make_interval(days => $1) LIMIT $2;
+WHERE created_at < now() - make_interval(days => $1) AND finished_at < now() - make_interval(days => $1)
+  AND NOT EXISTS (SELECT FROM callbacks c WHERE c.task_id = tasks.id AND c.state = 'pending')
+LIMIT $2;
 
 -- name: remove_tasks
--- Remove tasks that ended; the ledger keeps their entries.
-DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE id = ANY($1::text[]) AND finished_at IS NOT NULL
-                               ORDER BY id FOR UPDATE SKIP LOCKED);
+-- Remove tasks that ended, with their callbacks; the ledger keeps their entries.
+WITH removed AS (
+  DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE id = ANY($1::text[]) AND finished_at IS NOT NULL
+                                 ORDER BY id FOR UPDATE SKIP LOCKED)
+  RETURNING id
+), attempts AS (
+  DELETE FROM callback_attempts a USING removed WHERE a.task_id = removed.id
+)
+DELETE FROM callbacks c USING removed WHERE c.task_id = removed.id;
 
 -- name: remove_idempotency_keys
 -- Forget keys after their 24 hours. At most $1.
