@@ -39,6 +39,7 @@ from cavendish.store.views import PgTaskViews
 from cavendish.web.account import AccountEndpoints
 from cavendish.web.app import App
 from cavendish.web.auth import KeyRing
+from cavendish.web.callbacks import CallbackEndpoints
 from cavendish.web.health import Check, Health
 from cavendish.web.limits import CreateGate, QueryLimit
 from cavendish.web.results import Results
@@ -196,6 +197,9 @@ class Parts:
             create=CreateTask(keys, submit, CreateGate(self.clock)),
             query=QueryTask(keys, views, query_limit),
             lists=TaskLists(keys=keys, views=views, cancels=self.queue, catalog=self.catalog, limit=query_limit),
+            callbacks=CallbackEndpoints(
+                keys=keys, callbacks=PgCallbacks(self.database), views=views, limit=query_limit
+            ),
             results=Results(self.blobs),
             account=AccountEndpoints(keys, self.accounts, self.catalog),
             health=Health({"database": self.database.answers, **checks}),

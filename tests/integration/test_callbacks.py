@@ -235,3 +235,83 @@ async def test_what_a_deliverer_says_whose_claim_is_old_is_listed_and_changes_no
         row = await callback(server)
 
     assert (row["state"], row["failures"]) == ("pending", 0)
+
+
+async def test_the_owner_sees_the_attempts_and_has_it_sent_once_more_under_the_same_id(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with receiving(dsn, tmp_path, answering(404, 200)) as (server, receiver, key, url):
+        task_id = await ordered(server, key, url)
+        path = f"/api/v1/tasks/callbacks/{task_id}"
+        await attempts(server, 1)
+        _, seen, _ = await server.call("GET", path, key=key)
+        status, queued, _ = await server.call("POST", f"{path}/redeliver", key=key)
+        await attempts(server, 2)
+        _, again, _ = await server.call("GET", path, key=key)
+        await server.call("POST", f"{path}/redeliver", key=key)
+        await attempts(server, 3)
+
+    data = seen["data"]
+    assert (data["taskId"], data["url"], data["state"]) == (task_id, url, "pending")
+    [attempt] = data["attempts"]
+    assert (attempt["status"], attempt["error"], attempt["answer"]) == (404, None, None)
+    assert attempt["milliseconds"] >= 0
+    assert data["nextAttemptTime"] > attempt["time"]
+    assert status == 200
+    assert queued["data"]["state"] == "pending"
+    assert again["data"]["state"] == "delivered"
+    assert again["data"]["nextAttemptTime"] is None
+    assert [a["status"] for a in again["data"]["attempts"]] == [404, 200]
+    assert {visit.headers["webhook-id"] for visit in receiver.visits} == {data["webhookId"]}
+
+
+async def test_a_callback_can_be_seen_and_repeated_by_its_owner_only_and_when_there_is_one(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with running(settings_for(dsn, tmp_path), with_worker=False) as server:
+        key, other = await server.new_key("one"), await server.new_key("two")
+        with_url = await ordered(server, key, "http://127.0.0.1:9/")
+        without = await server.create(key)
+        base = "/api/v1/tasks/callbacks"
+        _, unfinished, _ = await server.call("GET", f"{base}/{with_url}", key=key)
+        too_early, refusal, _ = await server.call("POST", f"{base}/{with_url}/redeliver", key=key)
+        none, reason, _ = await server.call("GET", f"{base}/{without}", key=key)
+        refused = [
+            (await server.call(method, f"{base}/{path}", key=owner))[0]
+            for method, path, owner in [
+                ("GET", with_url, other),
+                ("POST", f"{with_url}/redeliver", other),
+                ("GET", "task_x_1_0", key),
+                ("GET", with_url, None),
+            ]
+        ]
+
+    assert (unfinished["data"]["state"], unfinished["data"]["attempts"]) == (None, [])
+    assert (too_early, "not ended" in refusal["message"]) == (422, True)
+    assert (none, "without a callBackUrl" in reason["message"]) == (404, True)
+    assert refused == [404, 404, 404, 401]
+
+
+async def test_after_a_rotation_both_secrets_sign_for_a_day(dsn: str, tmp_path: Path) -> None:
+    async with receiving(dsn, tmp_path, take) as (server, receiver, key, url):
+        _, before, _ = await server.call("GET", "/api/v1/webhook/secret", key=key)
+        _, after, _ = await server.call("POST", "/api/v1/webhook/secret/rotate", key=key)
+        _, shown, headers = await server.call("GET", "/api/v1/webhook/secret", key=key)
+        await ordered(server, key, url)
+        await attempts(server, 1)
+        await rows(server, "UPDATE accounts SET webhook_secret_before_until = now() - interval '1 second'")
+        await ordered(server, key, url)
+        await attempts(server, 2)
+        first, second = receiver.visits
+
+    old, new = before["data"]["secret"], after["data"]["secret"]
+    assert old != new
+    assert shown["data"] == {"secret": new}
+    assert headers["cache-control"] == "no-store"
+    for secret in (old, new):
+        Webhook(secret).verify(first.body, first.headers)
+        SvixWebhook(secret).verify(first.body, first.headers)
+    plain = hmac.new(new.encode(), first.body, hashlib.sha256).hexdigest()
+    assert first.headers["x-webhook-signature"] == plain
+    assert len(second.headers["webhook-signature"].split(" ")) == 1
+    Webhook(new).verify(second.body, second.headers)

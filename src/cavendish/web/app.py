@@ -13,6 +13,7 @@ from cavendish.domain.results import RESULTS_PATH
 from cavendish.web.account import AccountEndpoints
 from cavendish.web.answers import Answer, AnswerResponse, failure, fault, language_of, not_found, send_answer
 from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
+from cavendish.web.callbacks import CALLBACKS_PATH, SECRET_PATH, CallbackEndpoints
 from cavendish.web.health import Health
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
@@ -28,6 +29,7 @@ class App:
         create: CreateTask,
         query: QueryTask,
         lists: TaskLists,
+        callbacks: CallbackEndpoints,
         results: Results,
         account: AccountEndpoints,
         health: Health,
@@ -41,6 +43,10 @@ class App:
                 Route(QUERY_PATH + "{task_id}", _elsewhere, methods=["GET"]),
                 Route("/api/v1/tasks", lists.list, methods=["GET"]),
                 Route("/api/v1/tasks/cancel/{task_id}", lists.cancel, methods=["POST"]),
+                Route(CALLBACKS_PATH + "{task_id}", callbacks.show, methods=["GET"]),
+                Route(CALLBACKS_PATH + "{task_id}/redeliver", callbacks.redeliver, methods=["POST"]),
+                Route(SECRET_PATH, callbacks.secret, methods=["GET"]),
+                Route(SECRET_PATH + "/rotate", callbacks.rotate, methods=["POST"]),
                 Route("/api/v1/user/balance", account.balance, methods=["GET"]),
                 Route("/api/v1/models", account.models, methods=["GET"]),
                 Route("/healthz", health.healthz, methods=["GET"]),
