@@ -17,7 +17,8 @@ from rich.text import Text
 from cavendish import __version__
 from cavendish.domain.errors import CavendishError, Misconfigured
 from cavendish.domain.limits import KeyLimits
-from cavendish.domain.text import Language, Text, shortened
+from cavendish.domain.text import Language, shortened
+from cavendish.domain.text import Text as Sentence
 from cavendish.settings import SETTINGS, Settings, read_settings
 
 T = TypeVar("T")
@@ -329,7 +330,7 @@ def callbacks_redeliver(
     """Queue a callback once more, or all that failed since a time. / 重新投递一个回调，或某时间之后失败的全部回调。"""
     if (task is None) == (failed_since is None):
         raise Misconfigured(
-            Text(en="give a task's id or --failed-since, one of the two", zh="请提供任务 id 或 --failed-since 之一")
+            Sentence(en="give a task's id or --failed-since, one of the two", zh="请提供任务 id 或 --failed-since 之一")
         )
 
     async def queue(callbacks: Any) -> int:
@@ -339,7 +340,7 @@ def callbacks_redeliver(
         found = await callbacks.find(task)
         if found is None or not await callbacks.redeliver(found.account_id, task):
             raise Misconfigured(
-                Text(
+                Sentence(
                     en=f"{task}: no such task that has ended and has a callBackUrl",
                     zh=f"{task}：没有已结束且带 callBackUrl 的该任务",
                 )
@@ -363,7 +364,7 @@ def moment_of(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise Misconfigured(
-            Text(
+            Sentence(
                 en=f"--failed-since: expected a time such as 2026-11-22T20:00, or 90m, 12h, 3d; got {shortened(text)}",
                 zh=f"--failed-since：应为时间（如 2026-11-22T20:00）或 90m、12h、3d；收到 {shortened(text)}",
             )
