@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import callbacks  # beside this file, as is load
 import psutil
 from load import Request, Result, run_load  # beside this file
 from rich.console import Console
@@ -172,6 +173,16 @@ def in_flight(bench: Bench) -> None:
     asyncio.run(_drop_waiting(bench))
 
 
+def deliveries(bench: Bench) -> None:
+    """Callbacks per second to one fast receiver."""
+    callbacks.deliveries(bench, free_port, _database)
+
+
+def isolation(bench: Bench) -> None:
+    """From success to received, without and with receivers that hang."""
+    callbacks.isolation(bench, free_port)
+
+
 def second_start(bench: Bench) -> None:
     """From launching the command to the first 200 of /readyz, embedded database, data already there."""
     times = []
@@ -195,16 +206,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="how long each load lasts")
     parser.add_argument("--rows", type=int, default=5_000_000, help="finished tasks for the second round; 0 skips it")
     parser.add_argument(
-        "--only", nargs="*", help="names of figures: creates queries whole_tasks latency in_flight second_start"
+        "--only",
+        nargs="*",
+        help="names of figures: creates queries whole_tasks latency in_flight second_start deliveries isolation",
     )
     arguments = parser.parse_args()
-    chosen = {creates, queries, whole_tasks, latency, in_flight, second_start}
+    figures = (second_start, creates, queries, whole_tasks, latency, in_flight, deliveries, isolation)
+    chosen = set(figures)
     if arguments.only:
         chosen = {figure for figure in chosen if figure.__name__ in arguments.only}
     with tempfile.TemporaryDirectory(prefix="cavendish-bench-") as folder:
         bench = Bench(Path(folder), arguments.seconds)
         console.print("[bold]empty table[/bold]")
-        for figure in (second_start, creates, queries, whole_tasks, latency, in_flight):
+        for figure in figures:
             if figure in chosen:
                 figure(bench)
         if arguments.rows:
