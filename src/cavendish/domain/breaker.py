@@ -36,6 +36,11 @@ class HostBreaker:
         return max(0.0, self._open_until - now)
 
     @property
+    def suspicious(self) -> bool:
+        """Whether its last delivery hung: what waits for it must not wait in front of others."""
+        return self._hangs > 0
+
+    @property
     def idle(self) -> bool:
         """Whether there is nothing to remember: forgetting it changes nothing."""
         return self.under_way == 0 and self._hangs == 0

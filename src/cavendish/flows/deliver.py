@@ -21,6 +21,8 @@ POLL_SECONDS = 1.0
 """The net under NOTIFY, and how late a scheduled attempt may be."""
 ROUND_SECONDS = 0.01
 """Between two looks at the queue: what falls due together is claimed together."""
+SLOW_ROUND_SECONDS = 0.2
+"""Between two looks at what had trouble before: it has waited for seconds at least, and each look costs a query."""
 WINDOW = 512
 """How many due callbacks one look sees."""
 LEASE_SECONDS = 30.0
@@ -54,8 +56,10 @@ class Deliverer:
         self._running: set[asyncio.Task[None]] = set()
         self._slow_running = 0
         self._wake = asyncio.Event()
+        self._slow_looked_at = -SLOW_ROUND_SECONDS
         self._hungry = False
         self._stopping = False
+        self._slow_seen = True
         self._encode = msgspec.json.Encoder().encode
 
     @property
@@ -82,7 +86,7 @@ class Deliverer:
                 continue
             await asyncio.sleep(ROUND_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS if self._slow_seen else SLOW_ROUND_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
         """Begin no more, and let what is under way end for up to `grace_seconds`. The rest is due again by itself."""
@@ -98,9 +102,13 @@ class Deliverer:
     async def once(self) -> int:
         """Start what is due and has room; how many."""
         first = await self._round(slow=False, slots=self._slots - len(self._running))
-        again = await self._round(
-            slow=True, slots=min(self._slots - len(self._running), self._slow_slots - self._slow_running)
-        )
+        again = 0
+        now = self._clock.monotonic()
+        self._slow_seen = now - self._slow_looked_at >= SLOW_ROUND_SECONDS
+        if self._slow_seen:
+            self._slow_looked_at = now
+            room = min(self._slots - len(self._running), self._slow_slots - self._slow_running)
+            again = await self._round(slow=True, slots=room)
         self._hungry = first + again > 0
         return first + again
 
@@ -135,7 +143,7 @@ class Deliverer:
                     rooms[host] = room - 1
             elif closed := breaker.closed_for(now):
                 postponed.append((task_id, closed * random.uniform(1.0, 1.3)))  # noqa: S311 - jitter
-            elif len(due) == WINDOW:
+            elif breaker.suspicious or len(due) == WINDOW:
                 postponed.append((task_id, BUSY_SECONDS * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter
         return chosen, postponed
 
