@@ -18,7 +18,8 @@ def words_of_check(column: str) -> set[str]:
     folder = files("cavendish.store.migrations")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     sql = "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
-    found = re.findall(rf"CHECK \({column} IN \(([^)]*)\)\)", sql)
+    of_tasks = "".join(re.findall(r"(?:CREATE|ALTER) TABLE tasks\b.*?;\n", sql, re.DOTALL))
+    found = re.findall(rf"CHECK \({column} IN \(([^)]*)\)\)", of_tasks)
     assert found, f"no CHECK names the words of {column}"
     return set(re.findall(r"'(\w+)'", found[-1]))
 
