@@ -5,6 +5,7 @@ BIN := .venv/bin
 PROMPT ?=
 MODEL ?=
 ARGS ?=
+export PROMPT MODEL
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults bench bench-peers serve lint format lock clean
@@ -13,7 +14,7 @@ help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/runtime ## One task through the whole API; the picture lands in demo/. PROMPT="…" MODEL=… change it
-	@PROMPT="$(PROMPT)" MODEL="$(MODEL)" $(BIN)/python scripts/demo.py
+	@$(BIN)/python scripts/demo.py
 
 serve: .venv/runtime ## Run the server on http://127.0.0.1:8787, data in ./cavendish-data
 	@$(BIN)/cavendish serve
