@@ -11,7 +11,8 @@ import typer
 from cavendish.cli import app
 from cavendish.domain.errors import FailCode
 from cavendish.domain.tasks import TaskState
-from cavendish.settings import SETTINGS, Setting
+from cavendish.setting import Setting
+from cavendish.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "cavendish"

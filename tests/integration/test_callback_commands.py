@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cavendish.cli import moment_of
+from cavendish.cli.callbacks import moment_of
 from cavendish.domain.errors import Misconfigured
 from cavendish.store.accounts import PgAccounts
 from cavendish.store.callbacks import PgCallbacks

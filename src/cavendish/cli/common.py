@@ -1,0 +1,74 @@
+"""What every command shares: languages, output, settings, and the database for the length of one action."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from cavendish.domain.errors import CavendishError
+from cavendish.domain.text import Language
+from cavendish.settings import Settings, read_settings
+
+T = TypeVar("T")
+
+AccountOption = Annotated[str, typer.Option("--account", help="Account name. / 账户名。")]
+
+
+def language() -> Language:
+    """Chinese when the terminal's locale is Chinese."""
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    return "zh" if locale.lower().startswith("zh") else "en"
+
+
+def say(en: str, zh: str) -> None:
+    """A sentence for the person at the terminal: standard error."""
+    print(zh if language() == "zh" else en, file=sys.stderr)
+
+
+def fail(error: CavendishError) -> NoReturn:
+    """Say what went wrong in one line, and end with 1."""
+    print(f"cavendish: {error.text.say(language())}", file=sys.stderr)
+    sys.exit(1)
+
+
+def out(text: str) -> None:
+    """A command's result: standard output."""
+    print(text, flush=True)
+
+
+def configured() -> Settings:
+    """The settings, with logs set up by them. Raises Misconfigured."""
+    from cavendish.logs import configure_logs
+
+    settings = read_settings()
+    configure_logs(settings.log_format, settings.log_level)
+    return settings
+
+
+def with_accounts(action: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    """Run `action` on the accounts of the configured database."""
+
+    async def run() -> T:
+        from cavendish.store.accounts import PgAccounts
+        from cavendish.wiring import open_database
+
+        async with open_database(configured()) as database:
+            return await action(PgAccounts(database))
+
+    return asyncio.run(run())
+
+
+def with_callbacks(action: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    """Run `action` on the callbacks of the configured database."""
+
+    async def run() -> T:
+        from cavendish.store.callbacks import PgCallbacks
+        from cavendish.wiring import open_database
+
+        async with open_database(configured()) as database:
+            return await action(PgCallbacks(database))
+
+    return asyncio.run(run())
