@@ -91,7 +91,9 @@ def _prompt(value: object, problems: list[Problem]) -> str:
         problems.append(_not_a_string("prompt", value))
         return ""
     prompt = value.strip()
-    if not any(character.isprintable() and not character.isspace() for character in prompt):
+    # Almost always the first character decides; the search is for prompts that begin with something invisible.
+    visible = prompt[:1].isprintable() or any(c.isprintable() and not c.isspace() for c in prompt)
+    if not prompt or not visible:
         problems.append(_problem("prompt", "must not be blank", "不能为空白"))
     elif len(prompt) > MAX_PROMPT_CHARS:
         problems.append(

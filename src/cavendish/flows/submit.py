@@ -116,6 +116,8 @@ class Submit:
         return accepted
 
     def _callback_url(self, body: Mapping[str, Any], problems: list[Problem]) -> str | None:
+        if "callBackUrl" not in body and "callback_url" not in body:
+            return None
         sent = [field for field in ("callBackUrl", "callback_url") if body.get(field) not in (None, "")]
         if not sent:
             return None

@@ -39,6 +39,13 @@ class _KeyState(msgspec.Struct):
     opens_window: bool = False
 
 
+class _Asked(msgspec.Struct):
+    """What a batch asks of one account."""
+
+    credits: int = 0
+    tasks: int = 0
+
+
 class PgTaskOrders:
     """Implements `ports.TaskOrders`."""
 
@@ -63,12 +70,46 @@ class PgTaskOrders:
     async def _create_batch(self, orders: Sequence[NewTask]) -> list[Accepted | Exception]:
         for _ in range(_ID_TRIES - 1):
             try:
-                return await self._try_batch(orders)
+                return await self._accept_all(orders) or await self._decide_each(orders)
             except asyncpg.UniqueViolationError:
                 continue  # two tasks drew the same eight digits in one millisecond: draw again
-        return await self._try_batch(orders)
+        return await self._decide_each(orders)
 
-    async def _try_batch(self, orders: Sequence[NewTask]) -> list[Accepted | Exception]:
+    async def _accept_all(self, orders: Sequence[NewTask]) -> list[Accepted | Exception] | None:
+        """The whole batch in one round trip; None, and nothing written, unless every order can be accepted as new."""
+        requests = [(o.account_id, o.idempotency_key) for o in orders if o.idempotency_key is not None]
+        if len(set(requests)) < len(requests):
+            return None
+        accounts: dict[int, _Asked] = {}
+        keys: dict[int, int] = {}
+        ids: list[TaskId] = []
+        places: list[int] = []
+        for order in orders:
+            asked = accounts.get(order.account_id)
+            if asked is None:
+                asked = accounts[order.account_id] = _Asked()
+            asked.credits += order.price
+            asked.tasks += 1
+            keys[order.key_id] = keys.get(order.key_id, 0) + 1
+            ids.append(self._new_id(order.upstream))
+            places.append(asked.tasks)
+        row = await self._database.fetchrow(
+            self._sql["accept"],
+            list(accounts),
+            [asked.credits for asked in accounts.values()],
+            [asked.tasks for asked in accounts.values()],
+            list(keys),
+            list(keys.values()),
+            ids,
+            *_columns(orders),
+            places,
+            [o.idempotency_key for o in orders],
+        )
+        assert row is not None
+        return [Accepted(task_id) for task_id in ids] if row["accepted"] else None
+
+    async def _decide_each(self, orders: Sequence[NewTask]) -> list[Accepted | Exception]:
+        """The batch under the locks of its accounts and keys, each order by the rules of the domain."""
         async with self._database.transaction() as connection:
             accounts, keys = await self._locked(connection, orders)
             known = await self._known_requests(connection, orders)
@@ -148,14 +189,7 @@ class PgTaskOrders:
             [k.usage.window_creates for k in used_keys.values()],
             [k.usage.in_flight for k in used_keys.values()],
             [task_id for task_id, _, _ in accepted],
-            [o.account_id for o in orders],
-            [o.key_id for o in orders],
-            [o.model for o in orders],
-            [o.param for o in orders],
-            [o.callback_url for o in orders],
-            [o.public_url for o in orders],
-            [" ".join(o.input_blobs) for o in orders],
-            [o.price for o in orders],
+            *_columns(orders),
             [turn for _, _, turn in accepted],
         )
         requests = [
@@ -166,6 +200,20 @@ class PgTaskOrders:
 
     def _new_id(self, upstream: str) -> TaskId:
         return TaskId(f"task_{upstream}_{self._clock.now_ms()}_{self._random.getrandbits(32):08x}")
+
+
+def _columns(orders: Sequence[NewTask]) -> tuple[list[object], ...]:
+    """What both ways of writing a batch say of each task, as arrays for unnest."""
+    return (
+        [o.account_id for o in orders],
+        [o.key_id for o in orders],
+        [o.model for o in orders],
+        [o.param for o in orders],
+        [o.callback_url for o in orders],
+        [o.public_url for o in orders],
+        [" ".join(o.input_blobs) for o in orders],
+        [o.price for o in orders],
+    )
 
 
 def _decide(order: NewTask, accounts: dict[int, _AccountState], keys: dict[int, _KeyState]) -> int:

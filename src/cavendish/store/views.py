@@ -60,20 +60,21 @@ class PgTaskViews:
 
 def task_view(row: asyncpg.Record) -> TaskView:
     """A row of the statements that read whole tasks."""
+    fail_msg = row["fail_msg"]
     return TaskView(
-        id=row["id"],
-        account_id=row["account_id"],
-        model=row["model"],
-        state=row["state"],
-        param=row["param"],
-        public_url=row["public_url"],
-        result_blobs=tuple(row["result_blobs"]),
-        fail_code=row["fail_code"],
-        fail_text=Text(row["fail_msg"], row["fail_msg_zh"] or row["fail_msg"]) if row["fail_msg"] else None,
-        credits_charged=row["credits_charged"],
-        created_ms=row["created_ms"],
-        finished_ms=row["finished_ms"],
-        note=row["note"],
+        row["id"],
+        row["account_id"],
+        row["model"],
+        row["state"],
+        row["param"],
+        row["public_url"],
+        tuple(row["result_blobs"]),
+        row["fail_code"],
+        Text(fail_msg, row["fail_msg_zh"] or fail_msg) if fail_msg else None,
+        row["credits_charged"],
+        row["created_ms"],
+        row["finished_ms"],
+        row["note"],
     )
 
 

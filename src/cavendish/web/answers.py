@@ -57,7 +57,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 def language_of(scope: Scope) -> Language:
     """Chinese when the caller's first choice is Chinese, else English."""
-    accepted = header(scope, b"accept-language")
+    return preferred_language(header(scope, b"accept-language"))
+
+
+def preferred_language(accepted: bytes | None) -> Language:
+    """What a header `accept-language` asks for."""
     return "zh" if accepted is not None and accepted.strip()[:2].lower() == b"zh" else "en"
 
 

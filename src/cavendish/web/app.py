@@ -11,7 +11,7 @@ from starlette.routing import Route, Router
 from cavendish.domain.errors import RequestError
 from cavendish.domain.results import RESULTS_PATH
 from cavendish.web.account import AccountEndpoints
-from cavendish.web.answers import Answer, AnswerResponse, failure, fault, language_of, not_found, send_answer
+from cavendish.web.answers import AnswerResponse, failure, fault, language_of, not_found, send_answer
 from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
 from cavendish.web.callbacks import CALLBACKS_PATH, SECRET_PATH, CallbackEndpoints
 from cavendish.web.health import Health
@@ -63,11 +63,34 @@ class App:
         if scope["type"] != "http":
             await _refuse_other_protocols(scope, receive, send)
             return
+        path: str = scope["path"]
+        method: str = scope["method"]
+        if method == "POST" and path == CREATE_PATH:
+            asked = self._create(scope, receive)
+        elif method in ("GET", "HEAD") and path.startswith(QUERY_PATH):
+            asked = self._query(scope, path[len(QUERY_PATH) :])
+        else:
+            await self._others(scope, receive, send)
+            return
+        try:
+            answer = await asked
+        except Disconnected:
+            return
+        except RequestError as error:
+            answer = failure(error, language_of(scope))
+        except Exception as error:  # noqa: BLE001 - logged, and told to the caller as an id
+            answer = fault(error, language_of(scope), path)
+        await send_answer(send, answer)
+
+    async def _others(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whatever sends its answer itself, in parts: results, and the router."""
         send, sending = note_sending(send)
         try:
-            answer = await self._answer(scope, receive, send)
-            if answer is not None:
-                await send_answer(send, answer)
+            if scope["path"].startswith(RESULTS_PATH):
+                await self._results(scope, send)
+            else:
+                scope["app"] = self  # Starlette's sign that its exceptions are handled by us
+                await self._rest(scope, receive, send)
         except Disconnected:
             return
         except RequestError as error:
@@ -76,20 +99,6 @@ class App:
             if sending():
                 raise  # half an answer is out: the server must cut the connection, so that the caller knows
             await send_answer(send, fault(error, language_of(scope), scope["path"]))
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
-        path: str = scope["path"]
-        method: str = scope["method"]
-        if method == "POST" and path == CREATE_PATH:
-            return await self._create(scope, receive)
-        if method in ("GET", "HEAD") and path.startswith(QUERY_PATH):
-            return await self._query(scope, path[len(QUERY_PATH) :])
-        if path.startswith(RESULTS_PATH):
-            await self._results(scope, send)
-            return None
-        scope["app"] = self  # Starlette's sign that its exceptions are handled by us
-        await self._rest(scope, receive, send)
-        return None
 
 
 async def _elsewhere(_request: Request) -> Response:

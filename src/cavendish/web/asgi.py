@@ -33,9 +33,13 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-def origin(scope: Scope) -> str:
-    """Scheme and host that the request was sent to, as the caller named it."""
-    host = header(scope, b"host")
+def headers_by_name(scope: Scope) -> dict[bytes, bytes]:
+    """The first header of each lower-case name: one pass for the endpoints that look at several."""
+    return dict(reversed(scope["headers"]))
+
+
+def origin(scope: Scope, host: bytes | None) -> str:
+    """Scheme and host that the request was sent to, as the caller named it in the header `host`."""
     named = _origin(scope.get("scheme", "http"), host) if host is not None else None
     if named is not None:
         return named

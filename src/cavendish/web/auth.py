@@ -49,8 +49,11 @@ class KeyRing:
             Unauthorized: no key, or one that opens nothing.
             StoreUnavailable: the key is not remembered and the database does not answer.
         """
-        value = header(scope, b"authorization")
-        match = _BEARER.fullmatch(value) if value is not None else None
+        return await self.speaks_for(header(scope, b"authorization"))
+
+    async def speaks_for(self, authorization: bytes | None) -> Caller:
+        """Whom the value of a header `authorization` speaks for; raises as `caller` does."""
+        match = _BEARER.fullmatch(authorization) if authorization is not None else None
         if match is None:
             raise Unauthorized(NO_KEY)
         digest = hashlib.sha256(match[1]).digest()

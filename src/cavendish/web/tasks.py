@@ -12,8 +12,8 @@ from cavendish.domain.tasks import TaskId
 from cavendish.domain.text import Text, shortened
 from cavendish.flows.submit import Submit
 from cavendish.ports import TaskViews
-from cavendish.web.answers import Answer, language_of, success
-from cavendish.web.asgi import Headers, Receive, Scope, header, origin, read_body, too_large
+from cavendish.web.answers import Answer, preferred_language, success
+from cavendish.web.asgi import Headers, Receive, Scope, headers_by_name, origin, read_body, too_large
 from cavendish.web.auth import KeyRing
 from cavendish.web.limits import CreateGate, QueryLimit
 
@@ -44,9 +44,10 @@ class CreateTask:
         Raises:
             RequestError: see `web/answers.py` for what each becomes.
         """
-        caller = await self._keys.caller(scope)
+        headers = headers_by_name(scope)
+        caller = await self._keys.speaks_for(headers.get(b"authorization"))
         self._gate.check(caller.key_id)
-        raw_key = header(scope, b"idempotency-key")
+        raw_key = headers.get(b"idempotency-key")
         idempotency_key = checked_key(raw_key) if raw_key is not None else None
         body = await read_body(receive, limit=BODY_LIMIT_BYTES, inline_limit=INLINE_BODY_LIMIT_BYTES)
         if len(body) <= BODY_LIMIT_BYTES:
@@ -57,7 +58,7 @@ class CreateTask:
                 if len(body) - _inline_bytes(decoded) > BODY_LIMIT_BYTES:
                     raise too_large(BODY_LIMIT_BYTES)
         try:
-            accepted = await self._submit(caller, decoded, origin(scope), idempotency_key)
+            accepted = await self._submit(caller, decoded, origin(scope, headers.get(b"host")), idempotency_key)
         except RateLimited as refusal:
             self._gate.close(caller.key_id, refusal)
             raise
@@ -95,12 +96,13 @@ class QueryTask:
         Raises:
             NotFound: no such task, or another account's: the two cannot be told apart.
         """
-        caller = await self._keys.caller(scope)
+        headers = headers_by_name(scope)
+        caller = await self._keys.speaks_for(headers.get(b"authorization"))
         self._limit.count(caller.key_id)
         task = await self._views.find(TaskId(task_id)) if could_be_an_id(task_id) else None
         if task is None or task.account_id != caller.account_id:
             raise no_such_task(task_id)
-        return success(task_data(task, language_of(scope)))
+        return success(task_data(task, preferred_language(headers.get(b"accept-language"))))
 
 
 def no_such_task(task_id: str) -> NotFound:

@@ -1,3 +1,7 @@
+-- name: accept
+-- Write a batch of creates when all of it fits, in one round trip: see migrations/0005_accept_tasks.sql.
+SELECT accept_tasks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) AS accepted;
+
 -- name: lock_keys
 -- Lock the accounts (in id order), then the keys, of a batch of creates; answer with their newest totals and counters.
 WITH locked AS MATERIALIZED (
