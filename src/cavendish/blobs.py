@@ -122,25 +122,25 @@ class ObjectBlobs:
                 continue
 
     def _write(self, path: Path, data: bytes) -> None:
-        """Write a file so that its name shows all of it or nothing, and stays after a power cut.
+        """Write a file that stays after a power cut.
 
-        Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe.
+        Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe. And not by way
+        of a temporary name: a blob's name is random and told to nobody before `put` returned, and a rename costs the
+        file system a second entry in its journal.
         """
         folder = path.parent
         if not folder.is_dir():  # new, or removed behind our back
             self._durable_folders.discard(folder)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(f".{path.name}.part")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
                 view = memoryview(data)
                 while view:
                     view = view[file.write(view) :]
                 os.fsync(descriptor)
-            temporary.rename(path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # half of it is worth nothing and fills the disk
             self._durable_folders.discard(folder)
             raise
         _fsync(folder)

@@ -20,7 +20,7 @@ POLL_SECONDS = 2.0
 """The net under NOTIFY: how long a waiting task can go unnoticed when a notification is lost."""
 CLAIM_PATIENCE_SECONDS = 5.0
 """How long a stop waits for a claim that is under way; after that its tasks run again when the lease ends."""
-MARK_DELAY_SECONDS = 0.02
+MARK_DELAY_SECONDS = 0.1
 """Work that ends sooner is never shown as `generating`: the mark would cost a write that nobody could see."""
 FAULT_BACKOFF = Backoff(first_seconds=0.5, most_seconds=5.0)
 STORE_BACKOFF = Backoff(first_seconds=0.1, most_seconds=2.0)

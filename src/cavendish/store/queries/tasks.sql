@@ -1,6 +1,10 @@
 -- name: claim
 -- Give up to $2 waiting tasks, in fair order, to the holder of the lease $1, and move the queue's virtual time along.
-WITH holder AS MATERIALIZED (
+-- Its commit does not wait for the disk: a database that crashes right now forgets the claim, and the task waits again
+-- (docs/decisions/0011-claims-do-not-wait-for-the-disk.md).
+WITH hasty AS MATERIALIZED (
+  SELECT set_config('synchronous_commit', 'off', true)
+), holder AS MATERIALIZED (
   SELECT token FROM leases WHERE token = $1 AND expires_at > clock_timestamp() FOR KEY SHARE
 ), picked AS MATERIALIZED (
   SELECT id FROM tasks WHERE state = 'waiting' AND EXISTS (SELECT FROM holder)
@@ -15,7 +19,7 @@ WITH holder AS MATERIALIZED (
   HAVING count(*) > 0
 )
 SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, cancel_requested
-FROM claimed LEFT JOIN moved ON true ORDER BY turn, id;
+FROM hasty CROSS JOIN claimed LEFT JOIN moved ON true ORDER BY turn, id;
 
 -- name: held
 -- What the lease $1 holds: how a holder finds work that it was given in an answer that got lost.
@@ -23,13 +27,16 @@ SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, c
 FROM tasks WHERE lease_token = $1 ORDER BY id;
 
 -- name: mark_generating
--- The engine has started on these tasks; a mark that comes after the task moved on changes nothing.
-WITH held AS MATERIALIZED (
+-- The engine has started on these tasks; a mark that comes after the task moved on changes nothing. It is for people who
+-- watch, so its commit does not wait for the disk either.
+WITH hasty AS MATERIALIZED (
+  SELECT set_config('synchronous_commit', 'off', true)
+), held AS MATERIALIZED (
   SELECT t.id FROM tasks t JOIN unnest($2::text[], $3::integer[]) AS n(id, attempt) USING (id)
   WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state = 'queuing'
   ORDER BY t.id FOR NO KEY UPDATE OF t
 )
-UPDATE tasks SET state = 'generating' FROM held WHERE tasks.id = held.id;
+UPDATE tasks SET state = 'generating' FROM held, hasty WHERE tasks.id = held.id;
 
 -- name: finish
 -- End tasks, fenced by lease token and attempt: state, settlement or release, totals, counters and the callbacks to be
