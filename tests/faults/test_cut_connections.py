@@ -16,6 +16,8 @@ TASKS = load_queries("tasks")
 SUBMIT = load_queries("submit")
 COMMIT = "COMMIT;"
 CRASH = "[simulate:crash] a red apple"
+SLOW = "[simulate:seconds=0.2] a red apple"
+"""Long enough to be marked as generating."""
 FAR = "3600"
 """A lease that ends long after the test: what a worker forgets, nobody else picks up in time."""
 
@@ -39,7 +41,7 @@ async def test_a_worker_whose_connection_is_cut_at_any_statement_ends_each_task_
             for statement, how in MOMENTS * rounds:
                 fault = proxy.plan(TASKS[statement], how)
                 crash = statement == "give_back_after_fault"
-                ids = await load.create_many(10, CRASH if crash else "a red apple")
+                ids = await load.create_many(10, CRASH if crash else SLOW)
                 await until(fault.struck.is_set, f"the worker sends no {statement}")
                 # The worker never died, so no attempt was lost: what can succeed succeeds.
                 await cluster.until_state({"fail"} if crash else {"success"}, *ids)
@@ -86,6 +88,22 @@ async def test_a_claim_whose_answer_is_slow_does_not_keep_the_lease_from_being_r
         assert attempts == [{"attempt": 1, "faults": 0}], f"the lease was lost:\n{worker.tail()}"
 
 
+async def test_a_renewal_that_hangs_is_tried_again_on_another_connection_before_the_lease_is_over(
+    proxy: Proxy, dsn: str, tmp_path: Path, report: Report
+) -> None:
+    async with cluster_on(dsn, tmp_path, LEASE_TTL_SECONDS="3") as cluster:
+        worker = cluster.worker(dsn=proxy.dsn)
+        await start(cluster.api(), worker)
+        async with load_on(cluster.urls, await cluster.keys()) as load:
+            held = proxy.plan(TASKS["renew_lease"], "hold it")
+            running = await load.create("[simulate:seconds=5] a red apple")
+            await until(held.struck.is_set, "the worker renews no lease")
+            await cluster.until_state({"success", "fail"}, running)
+            report(await audit(cluster, load))
+        attempts = await cluster.rows("SELECT attempt, faults FROM tasks WHERE id = $1", running)
+        assert attempts == [{"attempt": 1, "faults": 0}], f"the lease was lost:\n{worker.tail()}"
+
+
 async def test_a_create_whose_commit_is_cut_off_is_found_again_by_its_idempotency_key(
     proxy: Proxy, dsn: str, tmp_path: Path, rounds: int, report: Report
 ) -> None:
@@ -93,10 +111,13 @@ async def test_a_create_whose_commit_is_cut_off_is_found_again_by_its_idempotenc
     async with cluster_on(dsn, tmp_path) as cluster:
         await start(cluster.api(dsn=proxy.dsn), cluster.worker())
         async with load_on(cluster.urls, await cluster.keys()) as load:
-            for how in moments * 3 * rounds:
-                fault = proxy.plan(COMMIT, how)
-                await load.create_many(10)
-                assert fault.struck.is_set(), "the creates were committed in another way than this test thinks"
+            for how in moments * 2 * rounds:
+                # A batch that fits is one statement; one with a repeated key in it, as ten orders have, is several.
+                faults = [proxy.plan(SUBMIT["accept"], how), proxy.plan(COMMIT, how)]
+                for count in (10, 1) * 5:
+                    await load.create_many(count)
+                struck = [fault.struck.is_set() for fault in faults]
+                assert all(struck), "the creates were committed in another way than this test thinks"
             report(await audit(cluster, load))
 
 

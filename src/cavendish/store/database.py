@@ -122,10 +122,10 @@ class Database:
                 pool.terminate()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """One connection; each statement on it is a transaction of its own."""
+    async def connection(self, *, within_seconds: float = CONNECT_TIMEOUT_SECONDS) -> AsyncIterator[Connection]:
+        """One connection, had within that time; each statement on it is a transaction of its own."""
         with translated():
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
+            async with self._pool.acquire(timeout=within_seconds) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -143,6 +143,21 @@ class Database:
         """Run one statement; the first row, if any."""
         async with self.connection() as connection:
             return await connection.fetchrow(sql, *args)
+
+    async def fetchrow_within(self, seconds: float, sql: str, *args: object) -> asyncpg.Record | None:
+        """Run one statement whose answer is worth nothing later; the first row, if any.
+
+        Raises:
+            StoreUnavailable: no answer within that time. The connection is dropped: on one that hangs, even asking the
+                server to give up the statement would hang.
+        """
+        async with self.connection(within_seconds=seconds) as connection:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await connection.fetchrow(sql, *args)
+            except TimeoutError:
+                connection.terminate()
+                raise
 
     async def answers(self) -> bool:
         """Whether the database answers now."""

@@ -40,8 +40,10 @@ class PgWorkQueue:
 
         Raises:
             LeaseLost: the last term is over; the token is dead for good.
+            StoreUnavailable: also when there is no answer within a quarter of the term, so that there is time to ask
+                again on another connection.
         """
-        row = await self._database.fetchrow(self._sql["renew_lease"], token, ttl_seconds)
+        row = await self._database.fetchrow_within(ttl_seconds / 4, self._sql["renew_lease"], token, ttl_seconds)
         if row is None:
             raise LeaseLost(LEASE_LOST)
         tasks: int = row["tasks"]
