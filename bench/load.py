@@ -67,7 +67,7 @@ def _wrk(url: str, request: Request, connections: int, seconds: float) -> Result
         body = f"wrk.body = [==[{request.body}]==]" if request.body is not None else ""
         script.write_text(WRK_SCRIPT % {"method": request.method, "headers": headers, "body": body, "paths": paths})
         out = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(script), url],
+            ["wrk", "-t1", "--timeout", "10s", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(script), url],
             capture_output=True, text=True, check=True, timeout=seconds + 60,
         ).stdout  # fmt: skip
     requests = int(_found(r"(\d+) requests in", out))
