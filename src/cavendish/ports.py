@@ -10,6 +10,7 @@ import msgspec
 
 from cavendish.domain.callbacks import CallbackView, Delivery, Posted, Report
 from cavendish.domain.credits import Balance
+from cavendish.domain.engine_reports import EngineReport
 from cavendish.domain.orders import (
     Accepted,
     Caller,
@@ -23,6 +24,7 @@ from cavendish.domain.orders import (
 )
 from cavendish.domain.tasks import AccountId, TaskId, TaskState
 from cavendish.domain.text import Text
+from cavendish.domain.usage import Usage
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 
@@ -61,14 +63,15 @@ class ImageRequest(msgspec.Struct, frozen=True):
 
 
 class EngineImage(msgspec.Struct, frozen=True):
-    """What an engine gives back: encoded image bytes, whatever the format."""
+    """What an engine gives back: encoded image bytes, whatever the format, and what all calls for it used upstream."""
 
     data: bytes
     note: str | None = None
+    usage: Usage | None = None
 
 
 class Engine(Protocol):
-    """Makes a picture. Raises EngineError for every outcome that is not one."""
+    """Makes a picture. Raises EngineError for every outcome that is not one, with what that used upstream."""
 
     @property
     def name(self) -> str:
@@ -76,6 +79,9 @@ class Engine(Protocol):
 
     async def generate(self, request: ImageRequest, started: Callable[[], None]) -> EngineImage:
         """Make one picture; call `started` once, when capacity was found and the work begins."""
+
+    def report(self) -> EngineReport:
+        """How it is now, for its operator; quick, and without a key in it."""
 
     async def aclose(self) -> None:
         """Let go of processes and connections."""

@@ -26,6 +26,7 @@ from typing import Literal, assert_never
 import msgspec
 
 from cavendish.domain.text import Text
+from cavendish.domain.usage import Usage
 
 FailCode = Literal[
     "content_rejected",
@@ -123,11 +124,12 @@ class InsufficientCredits(RequestError):
 
 
 class EngineError(CavendishError):
-    """The engine's answer for one task was not a picture."""
+    """The engine's answer for one task was not a picture; `usage`: what it cost upstream all the same."""
 
-    def __init__(self, code: FailCode, text: Text) -> None:
+    def __init__(self, code: FailCode, text: Text, usage: Usage | None = None) -> None:
         super().__init__(text)
         self.code: FailCode = code
+        self.usage = usage
 
 
 class BadImage(CavendishError):

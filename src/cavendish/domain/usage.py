@@ -1,0 +1,91 @@
+"""What one task cost upstream: tokens by direction and modality, and their price in whole micro-dollars.
+
+Counts come from the upstream's own answers, never from a table of sizes. No floats: prices are whole micro-dollars
+(a millionth of a dollar) per million tokens, and a task's cost is rounded once, at the end.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+PER_MILLION = 1_000_000
+"""Tokens that a price is for; also micro-dollars in a dollar."""
+
+
+class TokenPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an upstream model takes, in micro-dollars per million tokens. Fields as in `UpstreamTokens`.
+
+    `cached_in`: input that the upstream had in its cache; None: no discount is known, text's price applies.
+    """
+
+    text_in: int
+    image_in: int
+    text_out: int
+    image_out: int
+    thought_out: int
+    cached_in: int | None = None
+
+
+class UpstreamTokens(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What one upstream model counted for one task, over `calls` answers. No token is in two fields.
+
+    Modalities other than image (text, and whatever else an upstream counts) are under `text_…`, drafts of thinking
+    models under `thought_out`; `cached_in` is input of any modality that came from the upstream's cache.
+    """
+
+    upstream: str
+    calls: int = 1
+    text_in: int = 0
+    image_in: int = 0
+    cached_in: int = 0
+    text_out: int = 0
+    image_out: int = 0
+    thought_out: int = 0
+
+    def plus(self, other: "UpstreamTokens") -> "UpstreamTokens":
+        """Both together; they must be of the same upstream model."""
+        assert self.upstream == other.upstream
+        return UpstreamTokens(
+            self.upstream,
+            self.calls + other.calls,
+            self.text_in + other.text_in,
+            self.image_in + other.image_in,
+            self.cached_in + other.cached_in,
+            self.text_out + other.text_out,
+            self.image_out + other.image_out,
+            self.thought_out + other.thought_out,
+        )
+
+
+class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a task used, one row for each upstream model that answered for it."""
+
+    models: tuple[UpstreamTokens, ...]
+
+
+def total(usages: Iterable[Usage | None]) -> Usage | None:
+    """All calls of a task together, retries included; None when nothing was used."""
+    rows: dict[str, UpstreamTokens] = {}
+    for usage in usages:
+        for row in usage.models if usage is not None else ():
+            before = rows.get(row.upstream)
+            rows[row.upstream] = row if before is None else before.plus(row)
+    return Usage(tuple(rows.values())) if rows else None
+
+
+def cost_micros(usage: Usage, prices: Mapping[str, TokenPrices]) -> int | None:
+    """What `usage` cost in micro-dollars, rounded half up; None when a model that counted tokens has no price."""
+    units = 0  # of a millionth of a micro-dollar
+    for row in usage.models:
+        price = prices.get(row.upstream)
+        if price is None:
+            return None
+        units += (
+            row.text_in * price.text_in
+            + row.image_in * price.image_in
+            + row.cached_in * (price.text_in if price.cached_in is None else price.cached_in)
+            + row.text_out * price.text_out
+            + row.image_out * price.image_out
+            + row.thought_out * price.thought_out
+        )
+    return (units + PER_MILLION // 2) // PER_MILLION
