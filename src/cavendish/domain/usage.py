@@ -26,7 +26,7 @@ class TokenPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cached_in: int | None = None
 
 
-class UpstreamTokens(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class UpstreamTokens(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one upstream model counted for one task, over `calls` answers. No token is in two fields.
 
     Modalities other than image (text, and whatever else an upstream counts) are under `text_…`, drafts of thinking
@@ -57,10 +57,17 @@ class UpstreamTokens(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
         )
 
 
-class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Usage(msgspec.Struct, frozen=True):
     """What a task used, one row for each upstream model that answered for it."""
 
     models: tuple[UpstreamTokens, ...]
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What a task has used so far, over all its attempts. `cost_micros` None: some model has no price."""
+
+    usage: Usage
+    cost_micros: int | None
 
 
 def total(usages: Iterable[Usage | None]) -> Usage | None:
@@ -89,3 +96,9 @@ def cost_micros(usage: Usage, prices: Mapping[str, TokenPrices]) -> int | None:
             + row.thought_out * price.thought_out
         )
     return (units + PER_MILLION // 2) // PER_MILLION
+
+
+def spend(before: Spent | None, usage: Usage | None, prices: Mapping[str, TokenPrices]) -> Spent | None:
+    """What was spent before and now, all of it at `prices`."""
+    together = total([before.usage if before is not None else None, usage])
+    return Spent(together, cost_micros(together, prices)) if together is not None else None
