@@ -30,7 +30,7 @@ ImageFormat = Literal["png", "jpeg", "webp"]
 
 
 class InputImage(msgspec.Struct, frozen=True):
-    """One checked input image: the bytes as they came, and what they are."""
+    """One checked input image, upright, and what it is."""
 
     data: bytes
     format: ImageFormat
@@ -47,7 +47,11 @@ class ImageInfo(msgspec.Struct, frozen=True):
 
 
 class ImageRequest(msgspec.Struct, frozen=True):
-    """What an engine is asked for. `width` x `height` are the contract's exact pixels (§7)."""
+    """What an engine is asked for. `width` x `height` are the contract's exact pixels (§7).
+
+    `within_seconds`: how long the engine may take; None: as long as it likes. Whoever waits for others must end in
+    time with a word for what it waited for; the worker's own limit, a little later, only says `timeout`.
+    """
 
     task_id: str
     model: str
@@ -60,6 +64,7 @@ class ImageRequest(msgspec.Struct, frozen=True):
     output_format: Literal["png", "jpeg"]
     images: tuple[InputImage, ...] = ()
     seed: int | None = None
+    within_seconds: float | None = None
 
 
 class EngineImage(msgspec.Struct, frozen=True):
@@ -92,6 +97,12 @@ class Images(Protocol):
 
     async def probe(self, data: bytes) -> ImageInfo:
         """Check limits and header. Raises BadImage."""
+
+    async def upright(self, data: bytes) -> tuple[bytes, ImageInfo]:
+        """Check as `probe` does; the same bytes, or those of the picture turned as its EXIF says. Raises BadImage."""
+
+    async def fitted(self, image: InputImage, formats: frozenset[ImageFormat], max_bytes: int) -> InputImage:
+        """The same when it is of `formats` and at most `max_bytes`; else converted, or shrunk. Raises BadImage."""
 
     async def deliverable(self, data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
         """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage."""

@@ -41,13 +41,13 @@ FailCode = Literal[
 """Why a task failed: the stable words of the contract, §5."""
 
 
-def is_retryable(code: FailCode) -> bool:
-    """Whether another attempt by the same worker code could end differently."""
+def another_may_serve(code: FailCode) -> bool:
+    """Whether it was the engine's doing, so that another engine may end the same task well."""
     match code:
-        case "content_rejected" | "bad_input_image" | "canceled":
-            return False
-        case "no_image" | "engine_busy" | "engine_error" | "timeout" | "internal":
+        case "engine_busy" | "engine_error" | "timeout":
             return True
+        case "content_rejected" | "bad_input_image" | "no_image" | "canceled" | "internal":
+            return False
         case _:
             assert_never(code)
 
