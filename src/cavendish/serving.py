@@ -62,7 +62,13 @@ async def serve(settings: Settings, host: str, port: int, *, with_worker: bool, 
                     await stack.enter_async_context(parts.listener.running())
                 serving = asyncio.create_task(server.serve(sockets=[listening]))
                 url = _url(listening, host)
-                log.info("serving", url=url, engine=settings.engine if with_worker else None, worker=with_worker)
+                log.info(
+                    "serving",
+                    url=url,
+                    engine=settings.engine if with_worker else None,
+                    models=parts.served() if with_worker else None,
+                    worker=with_worker,
+                )
                 await announce(parts, url)
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +84,7 @@ async def work(settings: Settings) -> None:
     """A worker alone, until a signal asks to stop."""
     stop = _stop_on_signals()
     async with open_parts(settings) as parts, _working(parts) as worker:
-        log.info("working", engine=settings.engine, slots=settings.worker_slots)
+        log.info("working", engine=settings.engine, models=parts.served(), slots=settings.worker_slots)
         await stop.wait()
         await worker.stop(settings.shutdown_grace_seconds)
     log.info("stopped")
