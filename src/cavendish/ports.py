@@ -227,6 +227,9 @@ class OldTasks(Protocol):
     async def remove_idempotency_keys(self) -> int:
         """Forget some keys whose 24 hours are over; how many."""
 
+    async def fold_usage(self) -> int:
+        """Fold hours of usage from long ago into days, some of them; how many."""
+
 
 class Poster(Protocol):
     """Sends callbacks through the guarded outbound client."""

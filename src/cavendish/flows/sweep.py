@@ -93,6 +93,8 @@ class Retention:
             await self._clock.sleep(self._pause_seconds)
         while await self._old.remove_idempotency_keys():
             await self._clock.sleep(self._pause_seconds)
+        while await self._old.fold_usage():
+            await self._clock.sleep(self._pause_seconds)
         if removed:
             log.info("finished tasks and their images were removed", tasks=removed, retention_days=self._days)
         return removed
