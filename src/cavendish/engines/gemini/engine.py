@@ -118,6 +118,7 @@ class Gemini:
             try:
                 attempt.begin()
                 answer = await self._called(client, seat, request)
+                attempt.calling = False  # and not when the deadline cuts the call off: then that is what it waited for
                 if isinstance(answer, Reading):
                     attempt.count(answer)
                     if isinstance(answer.ended, Picture):
@@ -132,7 +133,6 @@ class Gemini:
                     verdict = answer
                 self._rotation.penalise(seat, verdict, refusal)
             finally:
-                attempt.calling = False
                 self._rotation.release(seat)
             log.info(
                 "a call brought no picture",

@@ -248,7 +248,7 @@ class Rotation:
         times = [(project, project.free_at(now, name)) for project in projects]
         free = [project for project, at in times if at is not None and at <= now]
         if free and well_at is not None and well_at <= now:
-            project = min(free, key=lambda p: p.running / p.parallel)
+            project = min(free, key=lambda p: (p.running / p.parallel, p.requests(now)))
             self._model(name).begin(now)
             return Seat(project, project.begin(now), name), None
         later = [at for _, at in times if at is not None]
