@@ -5,11 +5,19 @@ Counts come from the upstream's own answers, never from a table of sizes. No flo
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import msgspec
 
 PER_MILLION = 1_000_000
 """Tokens that a price is for; also micro-dollars in a dollar."""
+
+
+HOURS_KEPT_DAYS = 62
+"""How long usage is kept by the hour; after that, by the day (UTC)."""
+
+UsageBy = Literal["model", "account", "day"]
 
 
 class TokenPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,3 +110,54 @@ def spend(before: Spent | None, usage: Usage | None, prices: Mapping[str, TokenP
     """What was spent before and now, all of it at `prices`."""
     together = total([before.usage if before is not None else None, usage])
     return Spent(together, cost_micros(together, prices)) if together is not None else None
+
+
+class UsageTotals(msgspec.Struct, frozen=True):
+    """Tasks that ended, of one model, account or day (`name`). `unpriced`: those whose cost is not in the sum."""
+
+    name: str
+    tasks: int = 0
+    successes: int = 0
+    credits: int = 0
+    upstream_cost_micros: int = 0
+    unpriced: int = 0
+
+    def plus(self, other: "UsageTotals") -> "UsageTotals":
+        """Both together, under this one's name."""
+        return UsageTotals(
+            self.name,
+            self.tasks + other.tasks,
+            self.successes + other.successes,
+            self.credits + other.credits,
+            self.upstream_cost_micros + other.upstream_cost_micros,
+            self.unpriced + other.unpriced,
+        )
+
+    def margin_micros(self, credit_micros: int) -> int | None:
+        """What the credits sold for less the upstream cost; None when either is not known.
+
+        Args:
+            credit_micros: micro-dollars that one credit sells for; 0: not known.
+        """
+        if credit_micros == 0 or self.unpriced:
+            return None
+        return self.credits * credit_micros - self.upstream_cost_micros
+
+
+def whole_hours(since: datetime, until: datetime | None, now: datetime) -> tuple[datetime, datetime | None]:
+    """The period as usage is kept: outward to whole hours, or to whole days (UTC) where hours are no longer kept."""
+    hours_from = _floor(now.astimezone(UTC) - timedelta(days=HOURS_KEPT_DAYS), timedelta(days=1))
+
+    def step(moment: datetime) -> timedelta:
+        return timedelta(hours=1) if moment >= hours_from else timedelta(days=1)
+
+    begin = _floor(since.astimezone(UTC), step(since))
+    if until is None:
+        return begin, None
+    end = _floor(until.astimezone(UTC), step(until))
+    return begin, end if end == until else end + step(until)
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + (moment - midnight) // step * step

@@ -9,15 +9,13 @@ from cavendish.domain.errors import LeaseLost, StoreUnavailable
 from cavendish.domain.orders import Failure, Outcome, ReturnReason, Success, Work
 from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS, AccountId, TaskId, TaskState
 from cavendish.domain.text import Text, storable
-from cavendish.domain.usage import Spent, Usage
+from cavendish.domain.usage import HOURS_KEPT_DAYS, Spent, Usage
 from cavendish.store.database import Database
 from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
 
 SWEEP_BATCH = 500
 MAX_TEXT_CHARS = 2000
-USAGE_HOURS_DAYS = 62
-"""How long usage is kept by the hour; after that, by the day."""
 
 _encoder = msgspec.json.Encoder()
 _usage_decoder = msgspec.json.Decoder(Usage)
@@ -124,7 +122,7 @@ class PgWorkQueue:
 
     async def fold_usage(self) -> int:
         """Fold hours of usage from long ago into days, some of them; how many."""
-        row = await self._database.fetchrow(self._sql["fold_usage"], USAGE_HOURS_DAYS, SWEEP_BATCH)
+        row = await self._database.fetchrow(self._sql["fold_usage"], HOURS_KEPT_DAYS, SWEEP_BATCH)
         return row["hours"] if row is not None else 0
 
     async def _mark_batch(self, works: Sequence[Work]) -> list[Exception | None]:
