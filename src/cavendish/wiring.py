@@ -325,6 +325,8 @@ class Parts:
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """Everything that a serving or working process needs."""
+    gemini_accesses(settings)  # what can be wrong in the settings is said before a database is started
+    chosen_fallbacks(settings, load_catalog(settings.catalog_file))
     async with open_database(settings) as database:
         parts = Parts(settings, database)
         try:
