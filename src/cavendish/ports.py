@@ -10,7 +10,7 @@ import msgspec
 
 from cavendish.domain.callbacks import CallbackView, Delivery, Posted, Report
 from cavendish.domain.credits import Balance
-from cavendish.domain.engine_reports import EngineReport
+from cavendish.domain.engine_reports import EngineReport, SeenWorker, WorkerReport
 from cavendish.domain.orders import (
     Accepted,
     Caller,
@@ -213,6 +213,22 @@ class LostWork(Protocol):
 
     async def drop_ended_leases(self) -> None:
         """Forget ended leases that hold nothing."""
+
+
+class WorkerReports(Protocol):
+    """What worker processes say about themselves, for whoever asks any process. All raise StoreUnavailable."""
+
+    async def publish(self, process: str, report: WorkerReport) -> None:
+        """The newest word of the process with that UUID."""
+
+    async def withdraw(self, process: str) -> None:
+        """The process ends."""
+
+    async def current(self) -> list[SeenWorker]:
+        """Every process that was heard of lately."""
+
+    async def drop_silent(self) -> None:
+        """Forget processes that were not heard of for long."""
 
 
 class OldTasks(Protocol):

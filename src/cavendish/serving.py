@@ -95,13 +95,14 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
     engine = parts.engine()
     fetcher = parts.fetcher()
     worker = parts.worker(engine, fetcher)
+    reporter = parts.reporter(worker, engine)
     sweeper = parts.sweeper()
     retention = parts.retention()
     try:
         async with parts.deliverer() as deliverer, parts.listener.running():
             working = asyncio.create_task(worker.run())
             delivering = asyncio.create_task(deliverer.run())
-            chores = [asyncio.create_task(sweeper.run()), asyncio.create_task(retention.run())]
+            chores = [asyncio.create_task(chore.run()) for chore in (sweeper, retention, reporter)]
             try:
                 yield worker
                 await worker.stop(0)
@@ -113,6 +114,7 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
                 for task in (working, delivering, *chores):
                     task.cancel()
                 await asyncio.gather(working, delivering, *chores, return_exceptions=True)
+                await reporter.stop()
     finally:
         await engine.aclose()
         await fetcher.aclose()

@@ -11,10 +11,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from cavendish import __version__
 from cavendish.blobs import ObjectBlobs
 from cavendish.clock import SystemClock
 from cavendish.domain.callbacks import Posted
 from cavendish.domain.catalog import Catalog, build_catalog, merged
+from cavendish.domain.engine_reports import WorkerReport
 from cavendish.domain.errors import CavendishError, Misconfigured
 from cavendish.domain.text import Text
 from cavendish.engines.gemini.access import Access, read_keys, read_vertex
@@ -23,6 +25,7 @@ from cavendish.engines.router import Router, read_fallbacks
 from cavendish.engines.simulator import Simulator
 from cavendish.flows.deliver import Deliverer
 from cavendish.flows.draw import Draw
+from cavendish.flows.report import Reporter
 from cavendish.flows.submit import Submit
 from cavendish.flows.sweep import Retention, Sweeper
 from cavendish.flows.work import Worker
@@ -37,8 +40,10 @@ from cavendish.store.listener import Listener
 from cavendish.store.migrate import migrate
 from cavendish.store.orders import PgTaskOrders
 from cavendish.store.queue import PgWorkQueue
+from cavendish.store.reports import PgReports
 from cavendish.store.views import PgTaskViews
 from cavendish.web.account import AccountEndpoints
+from cavendish.web.admin import AdminEndpoints
 from cavendish.web.app import App
 from cavendish.web.auth import KeyRing
 from cavendish.web.callbacks import CallbackEndpoints
@@ -187,6 +192,7 @@ class Parts:
         self.fallbacks = chosen_fallbacks(settings, self.catalog)
         self.accounts = PgAccounts(database)
         self.queue = PgWorkQueue(database)
+        self.reports = PgReports(database)
         self.listener = Listener(database.dsn)
         self.blobs = ObjectBlobs(settings.blobs_url or f"file://{settings.data_dir.resolve() / 'blobs'}")
         self.images = PillowImages()
@@ -258,6 +264,7 @@ class Parts:
             ),
             results=Results(self.blobs),
             account=AccountEndpoints(keys, self.accounts, self.catalog),
+            admin=AdminEndpoints(keys=keys, reports=self.reports, limit=query_limit),
             health=Health({"database": self.database.answers, **checks}),
         )
 
@@ -288,6 +295,22 @@ class Parts:
         self.listener.subscribe("cavendish_cancel", worker.cancel)
         return worker
 
+    def reporter(self, worker: Worker, engine: Engine) -> Reporter:
+        """What says how this process's worker and engine are."""
+        started_ms = self.clock.now_ms()
+
+        def look() -> WorkerReport:
+            return WorkerReport(
+                worker=worker.name,
+                version=__version__,
+                started_ms=started_ms,
+                slots=worker.slots,
+                held=worker.held,
+                engine=engine.report(),
+            )
+
+        return Reporter(reports=self.reports, clock=self.clock, look=look)
+
     @asynccontextmanager
     async def deliverer(self) -> AsyncIterator[Deliverer]:
         """This process's deliverer, with database connections of its own, woken by notifications."""
@@ -310,7 +333,7 @@ class Parts:
     def sweeper(self) -> Sweeper:
         """This process's sweeper."""
         interval = min(5.0, self.settings.lease_ttl_seconds / 3)
-        return Sweeper(lost=self.queue, clock=self.clock, interval_seconds=interval)
+        return Sweeper(lost=self.queue, reports=self.reports, clock=self.clock, interval_seconds=interval)
 
     def retention(self) -> Retention:
         """This process's remover of what outlived its time."""

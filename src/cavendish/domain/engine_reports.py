@@ -12,18 +12,21 @@ from cavendish.domain.text import Text
 BreakerState = Literal["closed", "open", "half_open"]
 """closed: requests pass; open: none does until `until_ms`; half_open: one goes ahead to see."""
 
+FORGET_SECONDS = 300.0
+"""After so long a silence a worker process is no longer shown."""
+
 _SHOWN_CHARS = 4
 _SHORTEST_SHOWN_KEY = 16
 
 
-class KeyOut(msgspec.Struct, frozen=True):
+class KeyOut(msgspec.Struct, frozen=True, rename="camel"):
     """A key that is out of rotation: `key` as `key_hint` shows it, and why."""
 
     key: str
     reason: Text
 
 
-class ProjectReport(msgspec.Struct, frozen=True):
+class ProjectReport(msgspec.Struct, frozen=True, rename="camel"):
     """The quota of one upstream project. A limit of None: there is none.
 
     `requests`: begun in the last minute; `running`: calls under way; `waiting`: tasks that wait for either.
@@ -40,7 +43,7 @@ class ProjectReport(msgspec.Struct, frozen=True):
     keys_out: tuple[KeyOut, ...] = ()
 
 
-class BreakerReport(msgspec.Struct, frozen=True):
+class BreakerReport(msgspec.Struct, frozen=True, rename="camel"):
     """One breaker. `guards`: what it is for, such as an upstream model id; `failures`: in a row."""
 
     guards: str
@@ -49,14 +52,14 @@ class BreakerReport(msgspec.Struct, frozen=True):
     until_ms: int | None = None
 
 
-class RetiredModel(msgspec.Struct, frozen=True):
+class RetiredModel(msgspec.Struct, frozen=True, rename="camel"):
     """An upstream id that was answered with 404, and since when it is passed over."""
 
     upstream: str
     since_ms: int
 
 
-class EngineReport(msgspec.Struct, frozen=True):
+class EngineReport(msgspec.Struct, frozen=True, rename="camel"):
     """One engine now. `models`: public ids that it serves; empty: every model.
 
     `running` and `parallel` are the whole engine's: pictures under way, and at most (None: no limit of its own).
@@ -72,6 +75,25 @@ class EngineReport(msgspec.Struct, frozen=True):
     breakers: tuple[BreakerReport, ...] = ()
     retired: tuple[RetiredModel, ...] = ()
     engines: tuple["EngineReport", ...] = ()
+
+
+class WorkerReport(msgspec.Struct, frozen=True, rename="camel"):
+    """One worker process now. `slots`: tasks that it may hold; `held`: that it holds."""
+
+    worker: str
+    version: str
+    started_ms: int
+    slots: int
+    held: int
+    engine: EngineReport
+
+
+class SeenWorker(msgspec.Struct, frozen=True, rename="camel"):
+    """What a worker process said last, and how long ago. `said` None: another version's words, not understood."""
+
+    reported_ms: int
+    silent_seconds: int
+    said: WorkerReport | None
 
 
 def key_hint(key: str) -> str:

@@ -37,7 +37,6 @@ COMMENT ON COLUMN api_keys.operator IS 'it may also read /api/v1/admin';
 
 CREATE TABLE worker_reports (
   id          uuid PRIMARY KEY,
-  started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   reported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   report      jsonb NOT NULL
 ) WITH (fillfactor = 50);
