@@ -4,6 +4,7 @@ aiohttp directly and not the vendor's package, because of what a large answer co
 docs/decisions/0010-gemini-over-rest.md. Imported by the first call only; it takes half a second.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ CONNECT_SECONDS = 10.0
 MAX_PICTURE_BYTES = 128 * 1024 * 1024
 """Of all pictures in one answer, drafts included; a 4k PNG of a photograph is above 30 MB."""
 MAX_REFUSAL_BYTES = 64 * 1024
+SLICE_BYTES = 128 * 1024
 
 
 class GeminiClient:
@@ -47,13 +49,14 @@ class GeminiClient:
         self._tls = tls
         self._tokens = tokens or VertexTokens(proxy)
         self._session: aiohttp.ClientSession | None = None
+        self._turn = asyncio.Lock()
 
     async def call(self, access: Access, upstream: str, request: ImageRequest) -> Reading | Refusal:
         """One request. Raises Failed."""
         with_images = bool(request.images)
         async with self._post(access, upstream, request) as response:
             if response.status == 200:
-                return await _reading(response, upstream)
+                return await self._reading(response, upstream)
             said = await response.content.read(MAX_REFUSAL_BYTES)
             secret = access.secret if isinstance(access, ApiKey) else ""
             retry_after = response.headers.get("Retry-After")
@@ -107,19 +110,22 @@ class GeminiClient:
             )
         return self._session
 
-
-async def _reading(response: aiohttp.ClientResponse, upstream: str) -> Reading:
-    scanner = AnswerScanner(MAX_PICTURE_BYTES)
-    try:
-        async for chunk in response.content.iter_any():
-            scanner.feed(chunk)
-        return read_answer(scanner.rest, scanner.images, upstream)
-    except WrongBase64 as error:
-        raise Failed("wrong_base64", str(error)) from None
-    except TooLarge as error:
-        raise Failed("too_large", str(error)) from None
-    except NotJson as error:
-        raise Failed("not_json", str(error)) from None
+    async def _reading(self, response: aiohttp.ClientResponse, upstream: str) -> Reading:
+        scanner = AnswerScanner(MAX_PICTURE_BYTES)
+        try:
+            async for chunk in response.content.iter_any():
+                for at in range(0, len(chunk), SLICE_BYTES):
+                    # One slice in each turn of the event loop, however many answers arrive at once.
+                    async with self._turn:
+                        scanner.feed(chunk[at : at + SLICE_BYTES])
+                        await asyncio.sleep(0)
+            return read_answer(scanner.rest, scanner.images, upstream)
+        except WrongBase64 as error:
+            raise Failed("wrong_base64", str(error)) from None
+        except TooLarge as error:
+            raise Failed("too_large", str(error)) from None
+        except NotJson as error:
+            raise Failed("not_json", str(error)) from None
 
 
 def _kind(error: Exception) -> str:

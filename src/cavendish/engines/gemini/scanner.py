@@ -8,12 +8,14 @@ MAX_STRING_BYTES (signatures of thoughts are long, and of no use here).
 """
 
 import re
-from binascii import Error as Base64Error
-from binascii import a2b_base64
+from io import BytesIO
+
+import msgspec
 
 MAX_REST_BYTES = 2 * 1024 * 1024
 MAX_STRING_BYTES = 64 * 1024
 MAX_IMAGES = 64
+ROOM_BYTES = 33 * 1024 * 1024
 _KEY = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\Z')
 _KEY_ROOM = 64
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -26,6 +28,7 @@ _ESCAPES = (
     (b"\\u002f", b"/"),
 )
 _LONGEST_ESCAPE = 6
+_DECODER = msgspec.json.Decoder(bytes)
 
 
 class WrongBase64(ValueError):
@@ -42,7 +45,10 @@ class Base64Sink:
     def __init__(self) -> None:
         self._left = b""
         self._ended = False
-        self._pieces: list[bytes] = []
+        # Room that is there when it is written to, and not before: growing a buffer of megabytes would copy it again and
+        # again, and a list of pieces leaves the heap full of holes. Above 32 MiB glibc always maps memory of its own,
+        # which is given back at once; what was not used is cut off without a copy.
+        self._out = BytesIO(bytes(ROOM_BYTES))
         self.size = 0
 
     def feed(self, characters: bytes) -> None:
@@ -64,8 +70,8 @@ class Base64Sink:
                 raise WrongBase64("cut off")
             self._decode(self._left + b"=" * (4 - len(self._left)))
             self._left = b""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
+        self._out.truncate(self.size)
+        return self._out.getvalue()
 
     def _decode(self, text: bytes) -> None:
         if self._ended:
@@ -73,12 +79,12 @@ class Base64Sink:
         if b"-" in text or b"_" in text:
             text = text.translate(_URL_SAFE)
         try:
-            piece = a2b_base64(text, strict_mode=True)
-        except Base64Error as error:
+            piece = _DECODER.decode(b'"' + text + b'"')
+        except msgspec.DecodeError as error:
             raise WrongBase64(str(error)) from None
         self._ended = text.endswith(b"=")
         self.size += len(piece)
-        self._pieces.append(piece)
+        self._out.write(piece)
 
 
 def _unescaped(text: bytes) -> tuple[bytes, bytes]:
