@@ -74,10 +74,11 @@ def _engine_rows(engine: EngineReport, silent_seconds: int) -> Iterator[list[str
     name = engine.name + (f" ({', '.join(engine.models)})" if engine.models else "")
     state = _engine_state(engine, silent_seconds)
     if not engine.projects:
-        yield [name, "–", _of(engine.running, engine.parallel), str(engine.waiting), "–", "–", state]
+        running = _of(engine.running, engine.parallel)
+        yield [name, "–", running, str(engine.waiting), "–", "–", state or _in("well", "正常")]
         return
     for project in engine.projects:
-        own = "; ".join(part for part in (state, _project_state(project)) if part)
+        own = "\n".join(part for part in (state, _project_state(project)) if part) or _in("well", "正常")
         yield [
             name,
             project.project,
@@ -106,9 +107,9 @@ def _engine_state(engine: EngineReport, silent_seconds: int) -> str:
         elif breaker.state == "half_open":
             parts.append(_in(f"{breaker.guards}: being tried again", f"{breaker.guards}：正在试探恢复"))
     for model in engine.retired:
-        since = _clock(model.since_ms)
+        since = f"{datetime.fromtimestamp(model.since_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
         parts.append(_in(f"{model.upstream}: gone since {since}", f"{model.upstream}：自 {since} 起不存在"))
-    return "; ".join(parts)
+    return "\n".join(parts)
 
 
 def _project_state(project: ProjectReport) -> str:
@@ -120,7 +121,7 @@ def _project_state(project: ProjectReport) -> str:
         _in(f"key {key.key} is out: {key.reason.en}", f"密钥 {key.key} 已停用：{key.reason.zh}")
         for key in project.keys_out
     ]
-    return "; ".join(parts)
+    return "\n".join(parts)
 
 
 def _of(count: int, limit: int | None) -> str:
