@@ -249,9 +249,11 @@ def wrong_field(call: Call) -> str | None:
     for where, fields in (("", call.body), ("generation_config", config), ("generation_config.image_config", image)):
         for name in fields.keys() - known[where]:
             return f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': Cannot find field."
-    for part in call.parts:
+    for part in call.parts:  # either spelling of a name is fine, as everywhere where JSON stands for protocol buffers
         data = part.get("inlineData")
-        if part.keys() - {"text", "inlineData"} or (data is not None and data.keys() != {"mimeType", "data"}):
+        if part.keys() - {"text", "inlineData"} or (
+            data is not None and data.keys() not in ({"mimeType", "data"}, {"mime_type", "data"})
+        ):
             return "Invalid JSON payload received. Unknown name in part: Cannot find field."
     if "aspectRatio" in image and image["aspectRatio"] not in RATIOS:
         return f"aspect_ratio must be one of {sorted(RATIOS)}"

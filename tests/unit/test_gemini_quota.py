@@ -144,7 +144,7 @@ def test_keys_are_read_with_their_projects() -> None:
 
 
 def test_vertex_is_addressed_by_project_and_location() -> None:
-    path = f"/v1/projects/p/locations/{{}}/publishers/google/models/{M}:generateContent"
+    path = f"/v1beta1/projects/p/locations/{{}}/publishers/google/models/{M}:generateContent"
 
     assert Vertex("p", "global").url(M) == "https://aiplatform.googleapis.com" + path.format("global")
     assert Vertex("p", "eu").url(M) == "https://aiplatform.eu.rep.googleapis.com" + path.format("eu")

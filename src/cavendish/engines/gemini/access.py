@@ -64,7 +64,7 @@ class Vertex(msgspec.Struct, frozen=True):
     def url(self, model: str) -> str:
         """Where `model` makes pictures."""
         return (
-            f"{self.base_url or self._host()}/v1/projects/{self.project}/locations/{self.location}"
+            f"{self.base_url or self._host()}/v1beta1/projects/{self.project}/locations/{self.location}"
             f"/publishers/google/models/{model}:generateContent"
         )
 

@@ -46,8 +46,8 @@ class Base64Sink:
         self._left = b""
         self._ended = False
         # Room that is there when it is written to, and not before: growing a buffer of megabytes would copy it again
-        # and again, and a list of pieces leaves the heap full of holes. Above 32 MiB glibc always maps memory of its own,
-        # which is given back at once; what was not used is cut off without a copy.
+        # and again, and a list of pieces leaves the heap full of holes. Above 32 MiB glibc always maps memory of its
+        # own, which is given back at once; what was not used is cut off without a copy.
         self._out = BytesIO(bytes(ROOM_BYTES))
         self.size = 0
 
