@@ -30,7 +30,7 @@ class Call:
         self.request = request
         self.path = request.path
         self.model = request.match_info["model"]
-        self.key = request.headers.get("x-goog-api-key") or request.headers.get("Authorization", "")
+        self.key: str = request.headers.get("x-goog-api-key") or request.headers.get("Authorization") or ""
         self.body = body
 
     @property
