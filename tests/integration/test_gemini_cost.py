@@ -55,6 +55,14 @@ async def test_a_blocked_prompt_earns_nothing_and_costs_its_tokens(dsn: str, tmp
     assert total["upstreamCostMicros"] == round(7 * 0.3)
 
 
+async def test_a_picture_whose_tokens_come_without_their_modality_is_not_counted_as_cheap_text(
+    dsn: str, tmp_path: Path
+) -> None:
+    undetailed = {"promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300}
+    total = await spent(dsn, tmp_path, gives(answer(image_part(SQUARE), usage=undetailed)))
+    assert total["upstreamCostMicros"] == 10 * 0.3 + 1290 * 30
+
+
 async def test_thinking_costs_what_text_costs_on_pro(dsn: str, tmp_path: Path) -> None:
     total = await spent(dsn, tmp_path, THOUGHT, model="google/nano-banana-pro")
     assert total["upstreamCostMicros"] == 50 * 2 + 300 * 12 + 2000 * 120

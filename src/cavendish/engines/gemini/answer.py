@@ -89,7 +89,7 @@ def read_answer(rest: bytes, images: Sequence[bytes], upstream: str) -> Reading:
         answer = msgspec.json.decode(rest, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotJson(str(error)) from None
-    return Reading(_ended(answer, images), _tokens(answer.usage_metadata, upstream))
+    return Reading(_ended(answer, images), _tokens(answer.usage_metadata, upstream, drew=bool(images)))
 
 
 def _ended(answer: _Answer, images: Sequence[bytes]) -> Picture | Verdict:
@@ -142,16 +142,21 @@ def _is_picture(data: bytes) -> bool:
     return data.startswith(_MAGIC) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
-def _tokens(used: _Used | None, upstream: str) -> UpstreamTokens | None:
-    """Tokens by modality. What the details do not name is text; cached input is taken off where it was counted."""
+def _tokens(used: _Used | None, upstream: str, *, drew: bool) -> UpstreamTokens | None:
+    """Tokens by modality. What the details do not name is text; cached input is taken off where it was counted.
+
+    Without any details, an answer that brought images counts as image: nearly all of it is, and text is ten times
+    cheaper.
+    """
     if used is None:
         return None
     image_in = _of_images(used.prompt_tokens_details)
     text_in = (used.prompt_token_count or 0) - image_in
     cached = used.cached_content_token_count or 0
     cached_images = min(_of_images(used.cache_tokens_details), image_in, cached)
-    image_out = _of_images(used.candidates_tokens_details)
-    text_out = (used.candidates_token_count or 0) - image_out
+    text_out = used.candidates_token_count or 0
+    image_out = text_out if drew and not used.candidates_tokens_details else _of_images(used.candidates_tokens_details)
+    text_out -= image_out
     return UpstreamTokens(
         upstream,
         text_in=max(0, text_in - (cached - cached_images)),
