@@ -77,6 +77,12 @@ def test_a_429_without_a_time_is_waited_out_longer_each_time_but_calls_of_one_bu
     assert limited(subject, 6.0) == 8.0
 
 
+def test_an_upstream_that_says_at_once_and_does_not_mean_it_is_not_asked_in_a_circle() -> None:
+    subject = project()
+
+    assert [limited(subject, now, wait=0.0) for now in (0.0, 0.0, 2.0, 6.0)] == [0.0, 2.0, 4.0, 8.0]
+
+
 def test_when_the_quota_of_the_day_is_used_up_only_that_model_rests() -> None:
     subject = project()
     limited(subject, 0.0, wait=5.0, daily_of=M)

@@ -111,7 +111,11 @@ class Project:
             return seconds
         if now >= self.cool_until:  # calls that were under way together are told so together: that counts once
             self._limited += 1
-        asked = wait_seconds if wait_seconds is not None else COOL_DOWN.wait_seconds(max(1, self._limited), roll)
+        if wait_seconds is None:
+            asked = COOL_DOWN.wait_seconds(max(1, self._limited), roll)
+        else:  # at its word once; an upstream that says "at once" and does not mean it is not asked in a circle
+            least = COOL_DOWN.wait_seconds(self._limited - 1, roll) if self._limited > 1 else 0.0
+            asked = max(wait_seconds, least)
         seconds = min(MOST_COOL_SECONDS, asked)
         self.cool_until = max(self.cool_until, now + seconds)
         return seconds
