@@ -142,7 +142,7 @@ async def test_a_failure_has_its_word_costs_nothing_and_shows_no_key(
 
 
 async def test_a_silent_upstream_is_a_timeout_within_the_task_s_deadline(dsn: str, tmp_path: Path) -> None:
-    limits = {"TASK_DEADLINE_SECONDS": "1"}
+    limits = {"TASK_DEADLINE_SECONDS": "2"}
     async with (
         google(afterwards=stays_silent()) as upstream,
         running(settings(dsn, tmp_path, upstream, **limits)) as server,

@@ -372,9 +372,11 @@ async def test_a_quota_that_comes_back_after_the_deadline_is_busy_at_once() -> N
 
 
 async def test_the_deadline_ends_a_wait_for_quota_as_busy_and_a_silent_call_as_timeout() -> None:
-    async with google(afterwards=stays_silent()) as upstream, gemini(upstream, parallel=1) as engine:
-        in_call = asyncio.create_task(failure(engine, wanted(within_seconds=0.4)))
-        await upstream.until_called(1)
+    first = gives(picture())
+    async with google(first, afterwards=stays_silent()) as upstream, gemini(upstream, parallel=1) as engine:
+        await drawn(engine)  # everything is loaded, and the times below are those of the engine alone
+        in_call = asyncio.create_task(failure(engine, wanted(within_seconds=0.8)))
+        await upstream.until_called(2)
         begun: list[str] = []
         with pytest.raises(EngineError) as waited:
             await engine.generate(wanted(within_seconds=0.1), lambda: begun.append("started"))
@@ -421,7 +423,7 @@ async def test_a_task_that_goes_away_gives_its_place_back() -> None:
 async def test_an_upstream_that_fails_again_and_again_is_left_alone() -> None:
     async with google(afterwards=refuses(500, "INTERNAL")) as upstream, gemini(upstream) as engine:
         for _ in range(3):
-            await failure(engine, wanted(within_seconds=2.0))
+            await failure(engine, wanted(within_seconds=8.0))
         (breaker, *_) = engine.report().breakers
 
     assert len(upstream.calls) == 5, "four for the first task, one for the second, none while the breaker is open"
