@@ -1,7 +1,6 @@
 """Ways into the upstream: API keys by Google project, and Vertex by project and location; how each is addressed."""
 
 import re
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -132,11 +131,6 @@ def read_vertex(project: str, location: str, base_url: str | None = None) -> Ver
                 )
             )
     return Vertex(project, location, base_url.rstrip("/") if base_url else None)
-
-
-def host_of(access: Access) -> str:
-    """The host that is spoken to, for log lines: no path, no user, no query."""
-    return urlsplit(access.url("m")).hostname or ""
 
 
 def _wrong(place: int, en: str, zh: str) -> Misconfigured:

@@ -86,7 +86,7 @@ def read_answer(rest: bytes, images: Sequence[bytes], upstream: str) -> Reading:
         NotJson: cut off, or not of this form.
     """
     try:
-        answer = msgspec.json.decode(rest, type=_Answer)
+        answer = msgspec.json.decode(rest, type=_Answer, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotJson(str(error)) from None
     return Reading(_ended(answer, images), _tokens(answer.usage_metadata, upstream, drew=bool(images)))

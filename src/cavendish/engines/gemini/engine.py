@@ -59,7 +59,6 @@ class Gemini:
         retry_pause: Backoff = RETRY_PAUSE,
     ) -> None:
         self._rotation = Rotation(accesses, clock, requests_per_minute=requests_per_minute, parallel=parallel)
-        self._clock = clock
         self._images = images
         self._limits = InputLimits(request_bytes, vertex=any(isinstance(access, Vertex) for access in accesses))
         self._silence_seconds = silence_seconds
@@ -106,11 +105,12 @@ class Gemini:
             await self._client.aclose()
 
     async def _drawn(self, attempt: "_Attempt") -> EngineImage:
+        loop = asyncio.get_running_loop()
+        within = attempt.request.within_seconds
+        deadline = None if within is None else loop.time() + within
         client = self._client or await self._open()
         request = await fitted(attempt.request, self._limits, self._images)
         models = _in_order(request)
-        loop = asyncio.get_running_loop()
-        deadline = None if request.within_seconds is None else loop.time() + request.within_seconds
         while True:
             left = float("inf") if deadline is None else deadline - loop.time()
             seat = await self._rotation.acquire(models, left)
