@@ -170,7 +170,10 @@ def vertex(upstream: Google) -> Gemini:
     )
 
 
-async def test_vertex_is_asked_with_one_token_for_many_calls(tokens: TokenServer) -> None:
+async def test_vertex_is_asked_with_one_token_for_many_calls(
+    tokens: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "who-pays")
     async with google() as upstream:
         engine = vertex(upstream)
         made = await asyncio.gather(*(drawn(engine) for _ in range(3)))
@@ -180,6 +183,7 @@ async def test_vertex_is_asked_with_one_token_for_many_calls(tokens: TokenServer
     assert [image.data for image in made] == [PICTURE] * 3
     assert tokens.given == 1
     assert {call.key for call in upstream.calls} == {"Bearer token-1"}
+    assert {call.request.headers["x-goog-user-project"] for call in upstream.calls} == {"who-pays"}
     assert upstream.calls[0].path == (
         "/v1beta1/projects/my-project/locations/us-east1/publishers/google/models/gemini-2.5-flash-image:generateContent"
     )

@@ -74,9 +74,7 @@ class GeminiClient:
         body = body_of(request, upstream)
         try:
             credentials = (
-                {"x-goog-api-key": access.secret}
-                if isinstance(access, ApiKey)
-                else {"Authorization": f"Bearer {await self._tokens.token()}"}
+                {"x-goog-api-key": access.secret} if isinstance(access, ApiKey) else await self._tokens.headers()
             )
             async with self._opened().post(
                 access.url(upstream),
