@@ -8,7 +8,7 @@ ARGS ?=
 export PROMPT MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults bench bench-peers serve lint format lock clean
+.PHONY: help demo test live-gemini faults bench bench-peers serve lint format lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ serve: .venv/runtime ## Run the server on http://127.0.0.1:8787, data in ./caven
 
 test: .venv/dev ## The whole suite, on a real PostgreSQL that it brings along
 	@$(BIN)/python -m pytest
+
+live-gemini: .venv/runtime ## One picture and one edit by Google itself, if a key is in the environment; costs cents
+	@$(BIN)/python scripts/live_gemini.py
 
 faults: .venv/dev ## Break it on purpose, for longer
 	@CAVENDISH_FAULTS_ROUNDS=6 $(BIN)/python -m pytest tests/faults

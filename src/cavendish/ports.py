@@ -10,6 +10,7 @@ import msgspec
 
 from cavendish.domain.callbacks import CallbackView, Delivery, Posted, Report
 from cavendish.domain.credits import Balance
+from cavendish.domain.engine_reports import EngineReport, SeenWorker, WorkerReport
 from cavendish.domain.orders import (
     Accepted,
     Caller,
@@ -23,12 +24,13 @@ from cavendish.domain.orders import (
 )
 from cavendish.domain.tasks import AccountId, TaskId, TaskState
 from cavendish.domain.text import Text
+from cavendish.domain.usage import Usage
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 
 
 class InputImage(msgspec.Struct, frozen=True):
-    """One checked input image: the bytes as they came, and what they are."""
+    """One checked input image, upright, and what it is."""
 
     data: bytes
     format: ImageFormat
@@ -45,7 +47,11 @@ class ImageInfo(msgspec.Struct, frozen=True):
 
 
 class ImageRequest(msgspec.Struct, frozen=True):
-    """What an engine is asked for. `width` x `height` are the contract's exact pixels (§7)."""
+    """What an engine is asked for. `width` x `height` are the contract's exact pixels (§7).
+
+    `within_seconds`: how long the engine may take; None: as long as it likes. Whoever waits for others must end in
+    time with a word for what it waited for; the worker's own limit, a little later, only says `timeout`.
+    """
 
     task_id: str
     model: str
@@ -58,17 +64,19 @@ class ImageRequest(msgspec.Struct, frozen=True):
     output_format: Literal["png", "jpeg"]
     images: tuple[InputImage, ...] = ()
     seed: int | None = None
+    within_seconds: float | None = None
 
 
 class EngineImage(msgspec.Struct, frozen=True):
-    """What an engine gives back: encoded image bytes, whatever the format."""
+    """What an engine gives back: encoded image bytes, whatever the format, and what all calls for it used upstream."""
 
     data: bytes
     note: str | None = None
+    usage: Usage | None = None
 
 
 class Engine(Protocol):
-    """Makes a picture. Raises EngineError for every outcome that is not one."""
+    """Makes a picture. Raises EngineError for every outcome that is not one, with what that used upstream."""
 
     @property
     def name(self) -> str:
@@ -76,6 +84,9 @@ class Engine(Protocol):
 
     async def generate(self, request: ImageRequest, started: Callable[[], None]) -> EngineImage:
         """Make one picture; call `started` once, when capacity was found and the work begins."""
+
+    def report(self) -> EngineReport:
+        """How it is now, for its operator; quick, and without a key in it."""
 
     async def aclose(self) -> None:
         """Let go of processes and connections."""
@@ -86,6 +97,12 @@ class Images(Protocol):
 
     async def probe(self, data: bytes) -> ImageInfo:
         """Check limits and header. Raises BadImage."""
+
+    async def upright(self, data: bytes) -> tuple[bytes, ImageInfo]:
+        """Check as `probe` does; the same bytes, or those of the picture turned as its EXIF says. Raises BadImage."""
+
+    async def fitted(self, image: InputImage, formats: frozenset[ImageFormat], max_bytes: int) -> InputImage:
+        """The same when it is of `formats` and at most `max_bytes`; else converted, or shrunk. Raises BadImage."""
 
     async def deliverable(self, data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
         """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage."""
@@ -198,6 +215,22 @@ class LostWork(Protocol):
         """Forget ended leases that hold nothing."""
 
 
+class WorkerReports(Protocol):
+    """What worker processes say about themselves, for whoever asks any process. All raise StoreUnavailable."""
+
+    async def publish(self, process: str, report: WorkerReport) -> None:
+        """The newest word of the process with that UUID."""
+
+    async def withdraw(self, process: str) -> None:
+        """The process ends."""
+
+    async def current(self) -> list[SeenWorker]:
+        """Every process that was heard of lately."""
+
+    async def drop_silent(self) -> None:
+        """Forget processes that were not heard of for long."""
+
+
 class OldTasks(Protocol):
     """What retention needs. All raise StoreUnavailable."""
 
@@ -209,6 +242,9 @@ class OldTasks(Protocol):
 
     async def remove_idempotency_keys(self) -> int:
         """Forget some keys whose 24 hours are over; how many."""
+
+    async def fold_usage(self) -> int:
+        """Fold hours of usage from long ago into days, some of them; how many."""
 
 
 class Poster(Protocol):

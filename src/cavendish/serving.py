@@ -62,7 +62,13 @@ async def serve(settings: Settings, host: str, port: int, *, with_worker: bool, 
                     await stack.enter_async_context(parts.listener.running())
                 serving = asyncio.create_task(server.serve(sockets=[listening]))
                 url = _url(listening, host)
-                log.info("serving", url=url, engine=settings.engine if with_worker else None, worker=with_worker)
+                log.info(
+                    "serving",
+                    url=url,
+                    engine=settings.engine if with_worker else None,
+                    models=parts.served() if with_worker else None,
+                    worker=with_worker,
+                )
                 await announce(parts, url)
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +84,7 @@ async def work(settings: Settings) -> None:
     """A worker alone, until a signal asks to stop."""
     stop = _stop_on_signals()
     async with open_parts(settings) as parts, _working(parts) as worker:
-        log.info("working", engine=settings.engine, slots=settings.worker_slots)
+        log.info("working", engine=settings.engine, models=parts.served(), slots=settings.worker_slots)
         await stop.wait()
         await worker.stop(settings.shutdown_grace_seconds)
     log.info("stopped")
@@ -89,13 +95,14 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
     engine = parts.engine()
     fetcher = parts.fetcher()
     worker = parts.worker(engine, fetcher)
+    reporter = parts.reporter(worker, engine)
     sweeper = parts.sweeper()
     retention = parts.retention()
     try:
         async with parts.deliverer() as deliverer, parts.listener.running():
             working = asyncio.create_task(worker.run())
             delivering = asyncio.create_task(deliverer.run())
-            chores = [asyncio.create_task(sweeper.run()), asyncio.create_task(retention.run())]
+            chores = [asyncio.create_task(chore.run()) for chore in (sweeper, retention, reporter)]
             try:
                 yield worker
                 await worker.stop(0)
@@ -107,6 +114,7 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
                 for task in (working, delivering, *chores):
                     task.cancel()
                 await asyncio.gather(working, delivering, *chores, return_exceptions=True)
+                await reporter.stop()
     finally:
         await engine.aclose()
         await fetcher.aclose()

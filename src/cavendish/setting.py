@@ -13,7 +13,10 @@ PREFIX = "CAVENDISH_"
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table. `bounds`: what a value must look like, for people; `default` None means absent."""
+    """One row of the table. `bounds`: what a value must look like, for people; `default` None means absent.
+
+    `form`: what a text must look like, where there is more to say than that; whoever reads it checks it.
+    """
 
     name: str
     kind: Literal["text", "url", "path", "int", "float", "flag", "choice"]
@@ -24,6 +27,7 @@ class Setting:
     low: float = 0
     high: float = 0
     secret: bool = False
+    form: Text | None = None
 
     @property
     def variable(self) -> str:
@@ -51,7 +55,7 @@ class Setting:
             case "path":
                 return Text(en="path", zh="路径")
             case "text":
-                return Text(en="text", zh="文本")
+                return self.form or Text(en="text", zh="文本")
 
     def parse(self, value: str) -> object:
         """The typed value.

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from cavendish.domain.errors import Misconfigured
 from cavendish.domain.text import Text
 from cavendish.setting import Setting
 
-EngineName = Literal["illustrator", "simulator"]
+EngineName = Literal["illustrator", "simulator", "gemini"]
 LogFormat = Literal["text", "json"]
 
 
@@ -63,12 +64,115 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "ENGINE",
         "choice",
-        "illustrator",
+        None,
         Text(
-            en="What makes the pictures: the procedural illustrator, or plain pictures for tests.",
-            zh="由谁生成图片：程序化插画引擎，或用于测试的纯色图片模拟器。",
+            en="What makes the pictures. Absent: gemini when it has a credential, else the illustrator.",
+            zh="由谁生成图片。不设置时：有 Gemini 凭证则为 gemini，否则为 illustrator。",
         ),
-        choices=("illustrator", "simulator"),
+        choices=("illustrator", "simulator", "gemini"),
+    ),
+    Setting(
+        "FALLBACK",
+        "text",
+        None,
+        Text(
+            en="Which engine steps in for which model when the first one is busy, broken or too slow.",
+            zh="第一个引擎繁忙、出错或过慢时，哪个模型由哪个引擎代替。",
+        ),
+        form=Text(en="model=engine, separated by commas", zh="模型=引擎，以逗号分隔"),
+    ),
+    Setting(
+        "GEMINI_KEYS",
+        "text",
+        None,
+        Text(
+            en="API keys of Google AI Studio, each with the project that its quota belongs to.",
+            zh="Google AI Studio 的 API 密钥，各自注明其配额所属的项目。",
+        ),
+        form=Text(en="project:KEY, separated by commas", zh="项目:密钥，以逗号分隔"),
+        secret=True,
+    ),
+    Setting(
+        "GEMINI_VERTEX_PROJECT",
+        "text",
+        None,
+        Text(
+            en="Google Cloud project whose Vertex AI is used, with application default credentials.",
+            zh="使用其 Vertex AI 的 Google Cloud 项目，凭证取自应用默认凭证（ADC）。",
+        ),
+        form=Text(en="id of a Google Cloud project", zh="Google Cloud 项目 id"),
+    ),
+    Setting(
+        "GEMINI_VERTEX_LOCATION",
+        "text",
+        "global",
+        Text(en="Location of Vertex AI.", zh="Vertex AI 的区域。"),
+        form=Text(en="location of Google Cloud, such as global", zh="Google Cloud 区域，例如 global"),
+    ),
+    Setting(
+        "GEMINI_BASE_URL",
+        "url",
+        None,
+        Text(
+            en="Where Gemini is reached. Absent: Google itself.",
+            zh="Gemini 的访问地址。不设置则直接访问 Google。",
+        ),
+        schemes=("https", "http"),
+    ),
+    Setting(
+        "GEMINI_PROXY",
+        "url",
+        None,
+        Text(
+            en="HTTP proxy through which Gemini is reached. The environment's proxies are not used.",
+            zh="访问 Gemini 所用的 HTTP 代理。环境变量中的代理不会被使用。",
+        ),
+        schemes=("http", "https"),
+        secret=True,
+    ),
+    Setting(
+        "GEMINI_REQUESTS_PER_MINUTE",
+        "int",
+        "60",
+        Text(
+            en="Requests per minute to each Google project, by one worker process.",
+            zh="单个 worker 进程每分钟向每个 Google 项目发出的请求数。",
+        ),
+        low=1,
+        high=1_000_000,
+    ),
+    Setting(
+        "GEMINI_PARALLEL_CALLS",
+        "int",
+        "16",
+        Text(
+            en="Calls under way to each Google project, by one worker process.",
+            zh="单个 worker 进程对每个 Google 项目同时进行的调用数。",
+        ),
+        low=1,
+        high=10_000,
+    ),
+    Setting(
+        "GEMINI_SILENCE_SECONDS",
+        "float",
+        "120",
+        Text(
+            en="How long Gemini may send nothing before a call is given up.",
+            zh="Gemini 多久没有发送任何数据就放弃该次调用。",
+        ),
+        low=1,
+        high=3600,
+    ),
+    Setting(
+        "GEMINI_REQUEST_MEGABYTES",
+        "int",
+        "100",
+        Text(
+            en="The largest request that Gemini takes, in MB; input images are shrunk to fit.",
+            zh="Gemini 接受的最大请求（MB）；输入图片会缩小到不超过它。",
+        ),
+        low=1,
+        high=500,
     ),
     Setting(
         "CATALOG_FILE",
@@ -199,14 +303,24 @@ SETTINGS: tuple[Setting, ...] = (
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, read once and checked."""
+    """All settings, read once and checked. `engine` is what it comes to when nobody chose one."""
 
     data_dir: Path
-    database_url: str | None
+    database_url: str | None = field(repr=False)
     database_connections: int
-    blobs_url: str | None
+    blobs_url: str | None = field(repr=False)
     public_url: str | None
     engine: EngineName
+    fallback: str | None
+    gemini_keys: str | None = field(repr=False)
+    gemini_vertex_project: str | None
+    gemini_vertex_location: str
+    gemini_base_url: str | None
+    gemini_proxy: str | None = field(repr=False)
+    gemini_requests_per_minute: int
+    gemini_parallel_calls: int
+    gemini_silence_seconds: float
+    gemini_request_megabytes: int
     catalog_file: Path | None
     allow_private_urls: bool
     worker_slots: int
@@ -234,4 +348,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for setting in SETTINGS:
         value = variables.get(setting.variable) or setting.default
         values[setting.name.lower()] = None if value is None else setting.parse(value)
+    credential = values["gemini_keys"] or values["gemini_vertex_project"]
+    if values["engine"] is None:
+        values["engine"] = "gemini" if credential else "illustrator"
+    elif values["engine"] == "gemini" and not credential:
+        raise Misconfigured(
+            Text(
+                en="CAVENDISH_ENGINE: gemini needs CAVENDISH_GEMINI_KEYS or CAVENDISH_GEMINI_VERTEX_PROJECT",
+                zh="CAVENDISH_ENGINE：gemini 需要设置 CAVENDISH_GEMINI_KEYS 或 CAVENDISH_GEMINI_VERTEX_PROJECT",
+            )
+        )
     return Settings(**cast("Any", values))  # the table states the types

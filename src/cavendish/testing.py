@@ -8,6 +8,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 
+from cavendish.domain.engine_reports import EngineReport
 from cavendish.ports import EngineImage, ImageRequest
 
 _LOOP_TURNS = 20
@@ -147,6 +148,10 @@ class ScriptedEngine:
         async with self._came:
             await self._came.wait_for(lambda: len(self.requests) >= times)
         return self.requests[times - 1]
+
+    def report(self) -> EngineReport:
+        """Calls under way."""
+        return EngineReport(self.name, running=self.running)
 
     async def aclose(self) -> None:
         """Remember it."""

@@ -9,24 +9,29 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from cavendish import __version__
 from cavendish.blobs import ObjectBlobs
 from cavendish.clock import SystemClock
 from cavendish.domain.callbacks import Posted
 from cavendish.domain.catalog import Catalog, build_catalog, merged
+from cavendish.domain.engine_reports import WorkerReport
 from cavendish.domain.errors import CavendishError, Misconfigured
 from cavendish.domain.text import Text
+from cavendish.engines.gemini.access import Access, read_keys, read_vertex
 from cavendish.engines.illustrator.engine import Illustrator
+from cavendish.engines.router import Router, read_fallbacks
 from cavendish.engines.simulator import Simulator
 from cavendish.flows.deliver import Deliverer
 from cavendish.flows.draw import Draw
+from cavendish.flows.report import Reporter
 from cavendish.flows.submit import Submit
 from cavendish.flows.sweep import Retention, Sweeper
 from cavendish.flows.work import Worker
 from cavendish.images.service import PillowImages
 from cavendish.ports import Engine, Fetcher
-from cavendish.settings import Settings
+from cavendish.settings import EngineName, Settings
 from cavendish.store.accounts import PgAccounts
 from cavendish.store.callbacks import PgCallbacks
 from cavendish.store.database import Database
@@ -35,8 +40,10 @@ from cavendish.store.listener import Listener
 from cavendish.store.migrate import migrate
 from cavendish.store.orders import PgTaskOrders
 from cavendish.store.queue import PgWorkQueue
+from cavendish.store.reports import PgReports
 from cavendish.store.views import PgTaskViews
 from cavendish.web.account import AccountEndpoints
+from cavendish.web.admin import AdminEndpoints
 from cavendish.web.app import App
 from cavendish.web.auth import KeyRing
 from cavendish.web.callbacks import CallbackEndpoints
@@ -71,6 +78,25 @@ def load_catalog(override: Path | None) -> Catalog:
                 Text(en=f"CAVENDISH_CATALOG_FILE: {error}", zh=f"CAVENDISH_CATALOG_FILE：{error}")
             ) from error
     return build_catalog(raw)
+
+
+def gemini_accesses(settings: Settings) -> tuple[Access, ...]:
+    """The ways to Gemini that the settings name. Raises Misconfigured."""
+    base_url = settings.gemini_base_url
+    accesses: tuple[Access, ...] = ()
+    if settings.gemini_keys:
+        accesses += read_keys(settings.gemini_keys, base_url)
+    if settings.gemini_vertex_project:
+        accesses += (read_vertex(settings.gemini_vertex_project, settings.gemini_vertex_location, base_url),)
+    return accesses
+
+
+def chosen_fallbacks(settings: Settings, catalog: Catalog) -> dict[str, str]:
+    """Model id -> engine that steps in. Raises Misconfigured."""
+    engines = set(get_args(EngineName))
+    if not (settings.gemini_keys or settings.gemini_vertex_project):
+        engines.discard("gemini")
+    return read_fallbacks(settings.fallback or "", catalog, settings.engine, frozenset(engines))
 
 
 @asynccontextmanager
@@ -162,17 +188,53 @@ class Parts:
         self.database = database
         self.clock = SystemClock()
         self.catalog = load_catalog(settings.catalog_file)
+        self.gemini_accesses = gemini_accesses(settings)
+        self.fallbacks = chosen_fallbacks(settings, self.catalog)
         self.accounts = PgAccounts(database)
         self.queue = PgWorkQueue(database)
+        self.reports = PgReports(database)
         self.listener = Listener(database.dsn)
         self.blobs = ObjectBlobs(settings.blobs_url or f"file://{settings.data_dir.resolve() / 'blobs'}")
         self.images = PillowImages()
 
     def engine(self) -> Engine:
-        """The engine of the settings."""
-        if self.settings.engine == "simulator":
-            return Simulator(self.settings.simulator_latency_seconds)
-        return Illustrator(processes=self.settings.illustrator_processes)
+        """The engine of the settings, and those that step in for it."""
+        first = self._engine(self.settings.engine)
+        if not self.fallbacks:
+            return first
+        others = {name: self._engine(name) for name in set(self.fallbacks.values())}
+        return Router(first, {model: others[name] for model, name in self.fallbacks.items()})
+
+    def served(self) -> dict[str, str]:
+        """Which engine serves which model, for the line that is logged at the start."""
+        first = self.settings.engine
+        return {
+            model.id: f"{first}, else {self.fallbacks[model.id]}" if model.id in self.fallbacks else first
+            for model in self.catalog.models
+        }
+
+    def _engine(self, name: str) -> Engine:
+        settings = self.settings
+        if name == "simulator":
+            return Simulator(settings.simulator_latency_seconds)
+        if name == "gemini":
+            return self._gemini()
+        return Illustrator(processes=settings.illustrator_processes)
+
+    def _gemini(self) -> Engine:
+        from cavendish.engines.gemini.engine import Gemini
+
+        settings = self.settings
+        return Gemini(
+            self.gemini_accesses,
+            clock=self.clock,
+            images=self.images,
+            requests_per_minute=settings.gemini_requests_per_minute,
+            parallel=settings.gemini_parallel_calls,
+            silence_seconds=settings.gemini_silence_seconds,
+            request_bytes=settings.gemini_request_megabytes * 1_000_000,
+            proxy=settings.gemini_proxy,
+        )
 
     def fetcher(self) -> "LazyFetcher":
         """What gets input images from URLs."""
@@ -202,6 +264,7 @@ class Parts:
             ),
             results=Results(self.blobs),
             account=AccountEndpoints(keys, self.accounts, self.catalog),
+            admin=AdminEndpoints(keys=keys, reports=self.reports, limit=query_limit),
             health=Health({"database": self.database.answers, **checks}),
         )
 
@@ -215,6 +278,7 @@ class Parts:
             fetcher=fetcher,
             blobs=self.blobs,
             clock=self.clock,
+            deadline_seconds=settings.task_deadline_seconds,
         )
         worker = Worker(
             queue=self.queue,
@@ -225,10 +289,27 @@ class Parts:
             slots=settings.worker_slots,
             lease_ttl_seconds=settings.lease_ttl_seconds,
             task_deadline_seconds=settings.task_deadline_seconds,
+            prices=self.catalog.upstream_prices,
         )
         self.listener.subscribe("cavendish_waiting", worker.wake)
         self.listener.subscribe("cavendish_cancel", worker.cancel)
         return worker
+
+    def reporter(self, worker: Worker, engine: Engine) -> Reporter:
+        """What says how this process's worker and engine are."""
+        started_ms = self.clock.now_ms()
+
+        def look() -> WorkerReport:
+            return WorkerReport(
+                worker=worker.name,
+                version=__version__,
+                started_ms=started_ms,
+                slots=worker.slots,
+                held=worker.held,
+                engine=engine.report(),
+            )
+
+        return Reporter(reports=self.reports, clock=self.clock, look=look)
 
     @asynccontextmanager
     async def deliverer(self) -> AsyncIterator[Deliverer]:
@@ -252,7 +333,7 @@ class Parts:
     def sweeper(self) -> Sweeper:
         """This process's sweeper."""
         interval = min(5.0, self.settings.lease_ttl_seconds / 3)
-        return Sweeper(lost=self.queue, clock=self.clock, interval_seconds=interval)
+        return Sweeper(lost=self.queue, reports=self.reports, clock=self.clock, interval_seconds=interval)
 
     def retention(self) -> Retention:
         """This process's remover of what outlived its time."""
@@ -267,6 +348,8 @@ class Parts:
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """Everything that a serving or working process needs."""
+    gemini_accesses(settings)  # what can be wrong in the settings is said before a database is started
+    chosen_fallbacks(settings, load_catalog(settings.catalog_file))
     async with open_database(settings) as database:
         parts = Parts(settings, database)
         try:

@@ -29,7 +29,6 @@ READ_ONLY_BY_CUSTOM = frozenset(
         "engines/illustrator/reader.py:_RELATIONS",
         "engines/illustrator/scenery.py:HORIZONS",
         "engines/illustrator/scenery.py:LEAF_COLORS",
-        "images/transcode.py:_TURNS",
         "web/answers.py:STATUS_OF",
     }
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cavendish.cli.callbacks import moment_of
+from cavendish.cli.common import moment_of
 from cavendish.domain.errors import Misconfigured
 from cavendish.store.accounts import PgAccounts
 from cavendish.store.callbacks import PgCallbacks
@@ -79,10 +79,10 @@ async def test_commands_show_rotate_list_and_redeliver(dsn: str, database: Datab
     ],
 )
 def test_a_time_is_a_date_or_a_span(text: str, moment: datetime) -> None:
-    assert moment_of(text, NOW) == moment
+    assert moment_of(text, NOW, "--since") == moment
 
 
-@pytest.mark.parametrize("text", ["yesterday", "3w", "-1h", ""])
+@pytest.mark.parametrize("text", ["yesterday", "3w", "-1h", "999999d", ""])
 def test_what_is_no_time_is_said_to_be_none(text: str) -> None:
-    with pytest.raises(Misconfigured, match="expected a time"):
-        moment_of(text, NOW)
+    with pytest.raises(Misconfigured, match="--since: expected a time"):
+        moment_of(text, NOW, "--since")

@@ -67,8 +67,8 @@ def cases(caller: Caller) -> dict[str, list[tuple[str, str]]]:
     return {
         "claim": [("uuid", f"'{LEASE}'"), ("bigint", "64")],
         "mark_generating": fence,
-        "give_back": fence,
-        "give_back_after_fault": fence,
+        "give_back": [*fence, ("text[]", none), ("bigint[]", array([None] * 3, "bigint"))],
+        "give_back_after_fault": [*fence, ("text[]", none), ("bigint[]", array([None] * 3, "bigint"))],
         "finish": [
             ("text[]", ids),
             ("bigint[]", array([caller.account_id] * 3, "bigint")),
@@ -85,6 +85,8 @@ def cases(caller: Caller) -> dict[str, list[tuple[str, str]]]:
             ("text[]", none),
             ("text", "'canceled'"),
             ("text", "'canceled'"),
+            ("text[]", none),
+            ("bigint[]", array([None] * 3, "bigint")),
         ],
         "find": [("text[]", ids)],
         "requeue_lost": [("integer", "3"), ("bigint", "500")],

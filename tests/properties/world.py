@@ -85,7 +85,7 @@ async def states(database: Database) -> Mapping[str, int]:
 
 async def everything(database: Database) -> Mapping[str, Sequence[tuple[object, ...]]]:
     """Every row of every table: equal before and after when nothing was changed."""
-    tables = ("accounts", "api_keys", "credit_entries", "leases", "tasks")
+    tables = ("accounts", "api_keys", "credit_entries", "leases", "tasks", "usage_hours")
     return {
         table: [tuple(row.values()) for row in await database.fetch(f"SELECT * FROM {table} ORDER BY 1")]
         for table in tables
@@ -111,6 +111,19 @@ async def assert_books_balance(database: Database) -> None:
     for row in await database.fetch("SELECT id, available, held, charged, granted FROM accounts"):
         totals = Balance(row["available"], row["held"], row["charged"], row["granted"])
         assert replay(entries.get(row["id"], [])) == totals, f"account {row['id']}"
+    wrong_usage = await database.fetch(
+        """
+        SELECT a.id, u.* FROM accounts a
+        LEFT JOIN (SELECT account_id, sum(tasks) AS tasks, sum(successes) AS successes, sum(credits) AS credits
+                   FROM usage_hours GROUP BY account_id) u ON u.account_id = a.id
+        LEFT JOIN (SELECT account_id, count(*) FILTER (WHERE kind IN ('settle', 'release')) AS tasks,
+                          count(*) FILTER (WHERE kind = 'settle') AS successes
+                   FROM credit_entries GROUP BY account_id) e ON e.account_id = a.id
+        WHERE (coalesce(u.tasks, 0), coalesce(u.successes, 0), coalesce(u.credits, 0))
+              IS DISTINCT FROM (coalesce(e.tasks, 0), coalesce(e.successes, 0), a.charged)
+        """
+    )
+    assert [dict(row) for row in wrong_usage] == [], "usage by the hour is what the ledger says"
     wrong_tasks = await database.fetch(
         """
         SELECT t.id, t.state, array_agg(e.kind ORDER BY e.id) AS kinds, array_agg(e.amount) AS amounts

@@ -10,6 +10,7 @@ import pytest
 
 from cavendish.domain.catalog import Catalog, build_catalog, merged
 from cavendish.domain.errors import Misconfigured, NotFound
+from cavendish.domain.usage import UpstreamTokens, Usage, cost_micros
 from cavendish.wiring import load_catalog
 
 RATIOS = {"1:1", "9:16", "16:9", "3:4", "4:3", "3:2", "2:3", "5:4", "4:5", "21:9"}
@@ -200,3 +201,40 @@ def test_a_file_that_is_no_toml_is_refused_by_the_settings_name(tmp_path: Path, 
 def test_a_file_that_is_not_there_is_refused_by_the_settings_name(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="CAVENDISH_CATALOG_FILE"):
         load_catalog(tmp_path / "missing.toml")
+
+
+def test_every_upstream_model_has_a_price(catalog: Catalog) -> None:
+    assert {upstream for model in catalog.models for upstream in model.row.upstream} <= catalog.upstream_prices.keys()
+
+
+def test_a_picture_costs_upstream_what_google_announces(catalog: Catalog) -> None:
+    def micros(upstream: str, tokens: int) -> int | None:
+        return cost_micros(Usage((UpstreamTokens(upstream, image_out=tokens),)), catalog.upstream_prices)
+
+    assert micros("gemini-2.5-flash-image", 1290) == 38_700
+    assert micros("gemini-3.1-flash-image", 1120) == 67_200
+    assert micros("gemini-3-pro-image", 1120) == 134_400
+    assert micros("gemini-3-pro-image-preview", 2000) == 240_000
+
+
+def test_an_operator_corrects_one_upstream_price_and_says_what_a_credit_sells_for(shipped: dict[str, Any]) -> None:
+    over = tomllib.loads('credit_micros = 12000\n[upstream."gemini-2.5-flash-image"]\nimage_out = 25_000_000\n')
+    catalog = build_catalog(merged(shipped, over))
+    assert catalog.credit_micros == 12_000
+    prices = catalog.upstream_prices["gemini-2.5-flash-image"]
+    assert (prices.image_out, prices.text_in) == (25_000_000, 300_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("credit_micros",), -1),
+        (("credit_micros",), 0.5),
+        (("upstream", "gemini-3-pro-image", "text_in"), -1),
+        (("upstream", "gemini-3-pro-image", "text_in"), None),
+        (("upstream", "gemini-3-pro-image", "audio_out"), 1),
+    ],
+)
+def test_an_impossible_upstream_price_is_refused(shipped: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    with pytest.raises(Misconfigured, match="model catalogue"):
+        build_catalog(changed(shipped, *path, value=value))

@@ -1,4 +1,4 @@
-"""The error tree: codes, languages, and what may be tried again."""
+"""The error tree: codes, languages, and where another engine may step in."""
 
 from typing import get_args
 
@@ -13,7 +13,7 @@ from cavendish.domain.errors import (
     Problem,
     RateLimited,
     RequestError,
-    is_retryable,
+    another_may_serve,
 )
 from cavendish.domain.text import Text, shortened
 
@@ -34,13 +34,13 @@ def test_the_failure_words_are_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_what_the_caller_must_mend_is_not_tried_again(code: FailCode) -> None:
-    assert is_retryable(code) == (code not in ("content_rejected", "bad_input_image", "canceled"))
+def test_another_engine_steps_in_only_where_the_first_was_at_fault(code: FailCode) -> None:
+    assert another_may_serve(code) == (code in ("engine_busy", "engine_error", "timeout"))
 
 
 def test_an_unknown_word_is_never_answered_silently() -> None:
     with pytest.raises(AssertionError):
-        is_retryable("melted")  # type: ignore[arg-type]  # what a newer database row could hold
+        another_may_serve("melted")  # type: ignore[arg-type]  # what a newer database row could hold
 
 
 def test_every_wrong_field_is_named_once_in_order() -> None:

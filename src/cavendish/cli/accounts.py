@@ -33,6 +33,9 @@ def keys_create(
     in_flight: Annotated[
         int, typer.Option(help="Unfinished tasks it may have at once. / 同时未完成任务数上限。", min=1, max=10_000_000)
     ] = DEFAULT_IN_FLIGHT,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="It may also read /api/v1/admin. / 同时可读取 /api/v1/admin。")
+    ] = False,
 ) -> None:
     """Make a key (and its account, if new). Standard output is the key alone. / 创建密钥，标准输出仅为密钥本身。"""
 
@@ -40,7 +43,8 @@ def keys_create(
         account_id = await accounts.ensure(account)
         if credits:
             await accounts.grant(account, credits, "with a new key")
-        key: str = await accounts.create_key(account_id, KeyLimits(creates_per_minute, in_flight), expires_in)
+        limits = KeyLimits(creates_per_minute, in_flight)
+        key: str = await accounts.create_key(account_id, limits, expires_in, operator=operator)
         return key
 
     key = with_accounts(create)
@@ -58,9 +62,9 @@ def keys_list() -> None:
     table = Table(pad_edge=False)
     english = language() == "en"
     for column in (
-        ("Prefix", "Account", "Created", "Expires", "Revoked", "Per minute", "In flight")
+        ("Prefix", "Account", "Created", "Expires", "Revoked", "Per minute", "In flight", "Operator")
         if english
-        else ("前缀", "账户", "创建时间", "过期时间", "吊销时间", "每分钟", "未完成")
+        else ("前缀", "账户", "创建时间", "过期时间", "吊销时间", "每分钟", "未完成", "运维")
     ):
         table.add_column(column)
     for row in rows:
@@ -71,9 +75,10 @@ def keys_list() -> None:
             *moments,
             str(row.creates_per_minute),
             f"{row.in_flight}/{row.in_flight_limit}",
+            ("yes" if english else "是") if row.operator else "–",
         )
     console = Console()
-    console.width = max(console.width, 100)
+    console.width = max(console.width, 110)
     console.print(table)
 
 

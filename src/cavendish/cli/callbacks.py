@@ -1,16 +1,15 @@
 """Commands about callbacks and the secrets that sign them."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from cavendish.cli.common import AccountOption, language, out, say, with_callbacks
+from cavendish.cli.common import AccountOption, language, moment_of, out, say, with_callbacks
 from cavendish.domain.errors import Misconfigured
-from cavendish.domain.text import Text, shortened
+from cavendish.domain.text import Text
 
 callbacks_app = typer.Typer(help="Callbacks of tasks. / 任务回调。", no_args_is_help=True)
 webhook_app = typer.Typer(help="Secrets that sign callbacks. / 回调签名密钥。", no_args_is_help=True)
@@ -79,7 +78,7 @@ def callbacks_redeliver(
 
     async def queue(callbacks: Any) -> int:
         if failed_since is not None:
-            failed: int = await callbacks.redeliver_failed(moment_of(failed_since, datetime.now(UTC)))
+            failed: int = await callbacks.redeliver_failed(moment_of(failed_since, datetime.now(UTC), "--failed-since"))
             return failed
         found = await callbacks.find(task)
         if found is None or not await callbacks.redeliver(found.account_id, task):
@@ -93,24 +92,3 @@ def callbacks_redeliver(
 
     count = with_callbacks(queue)
     say(f"queued once more: {count}", f"已重新排队：{count}")
-
-
-def moment_of(text: str, now: datetime) -> datetime:
-    """The time that `text` means: ISO 8601 (UTC unless it says otherwise), or a span before `now`.
-
-    Raises:
-        Misconfigured: it is neither.
-    """
-    span = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    if span is not None:
-        return now - timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[span[2]]: int(span[1])})
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Misconfigured(
-            Text(
-                en=f"--failed-since: expected a time such as 2026-11-22T20:00, or 90m, 12h, 3d; got {shortened(text)}",
-                zh=f"--failed-since：应为时间（如 2026-11-22T20:00）或 90m、12h、3d；收到 {shortened(text)}",
-            )
-        ) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from cavendish.domain.errors import CavendishError
-from cavendish.domain.text import Language
+from cavendish.domain.errors import CavendishError, Misconfigured
+from cavendish.domain.text import Language, Text, shortened
 from cavendish.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -72,3 +74,37 @@ def with_callbacks(action: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
             return await action(PgCallbacks(database))
 
     return asyncio.run(run())
+
+
+def with_database(action: Callable[[Settings, Any], Coroutine[Any, Any, T]]) -> T:
+    """Run `action` on the settings and the configured database."""
+
+    async def run() -> T:
+        from cavendish.wiring import open_database
+
+        settings = configured()
+        async with open_database(settings) as database:
+            return await action(settings, database)
+
+    return asyncio.run(run())
+
+
+def moment_of(text: str, now: datetime, option: str) -> datetime:
+    """The time that `text`, given as `option`, means: ISO 8601 (UTC unless it says otherwise), or a span before `now`.
+
+    Raises:
+        Misconfigured: it is neither, or before the calendar begins.
+    """
+    span = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    try:
+        if span is not None:
+            return now - timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[span[2]]: int(span[1])})
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise Misconfigured(
+            Text(
+                en=f"{option}: expected a time such as 2026-11-22T20:00, or 90m, 12h, 3d; got {shortened(text)}",
+                zh=f"{option}：应为时间（如 2026-11-22T20:00）或 90m、12h、3d；收到 {shortened(text)}",
+            )
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The models: public id, aliases, upstream ids, prices, pixels. Data from `catalog.toml`, never code."""
+"""The models: public id, aliases, upstream ids, prices, pixels; what upstreams take. Data from `catalog.toml`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import msgspec
 
 from cavendish.domain.errors import Misconfigured, NotFound
 from cavendish.domain.text import Text, shortened
+from cavendish.domain.usage import TokenPrices
 
 MAX_SPELLING_CHARS = 64
 
@@ -35,10 +36,16 @@ class ModelRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CatalogFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole catalogue file. `pixels`: table name -> resolution -> ratio -> (width, height)."""
+    """The whole catalogue file.
+
+    `pixels`: table name -> resolution -> ratio -> (width, height). `upstream`: upstream id -> what it takes.
+    `credit_micros`: micro-dollars that one credit sells for; 0: not known.
+    """
 
     pixels: dict[str, dict[str, dict[str, tuple[int, int]]]]
     models: dict[str, ModelRow]
+    upstream: dict[str, TokenPrices] = {}
+    credit_micros: int = 0
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -68,10 +75,19 @@ def _squeezed(model_id: str) -> str:
 
 
 class Catalog:
-    """All models, found by id or by any spelling that clients use."""
+    """All models, found by id or by any spelling that clients use.
 
-    def __init__(self, models: tuple[Model, ...]) -> None:
+    Args:
+        upstream_prices: upstream id -> what it takes.
+        credit_micros: micro-dollars that one credit sells for; 0: not known.
+    """
+
+    def __init__(
+        self, models: tuple[Model, ...], upstream_prices: Mapping[str, TokenPrices], credit_micros: int
+    ) -> None:
         self.models = models
+        self.upstream_prices = upstream_prices
+        self.credit_micros = credit_micros
         self._by_spelling = {_squeezed(model.id): model for model in models}
         self._by_id = {model.id: model for model in models}
 
@@ -118,7 +134,16 @@ def build_catalog(raw: Mapping[str, Any]) -> Catalog:
         file = msgspec.convert(raw, CatalogFile)
     except msgspec.ValidationError as error:
         raise Misconfigured(Text(en=f"model catalogue: {error}", zh=f"模型目录：{error}")) from error
-    return Catalog(tuple(_checked(name, row, file) for name, row in file.models.items()))
+    prices = [price for row in file.upstream.values() for price in msgspec.structs.astuple(row) if price is not None]
+    if file.credit_micros < 0 or any(price < 0 for price in prices):
+        raise Misconfigured(
+            Text(
+                en="model catalogue: credit_micros and the prices under upstream must be 0 or more",
+                zh="模型目录：credit_micros 和 upstream 下的价格不能为负数",
+            )
+        )
+    models = tuple(_checked(name, row, file) for name, row in file.models.items())
+    return Catalog(models, file.upstream, file.credit_micros)
 
 
 def _checked(name: str, row: ModelRow, file: CatalogFile) -> Model:

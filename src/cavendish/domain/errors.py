@@ -26,6 +26,7 @@ from typing import Literal, assert_never
 import msgspec
 
 from cavendish.domain.text import Text
+from cavendish.domain.usage import Usage
 
 FailCode = Literal[
     "content_rejected",
@@ -40,13 +41,13 @@ FailCode = Literal[
 """Why a task failed: the stable words of the contract, §5."""
 
 
-def is_retryable(code: FailCode) -> bool:
-    """Whether another attempt by the same worker code could end differently."""
+def another_may_serve(code: FailCode) -> bool:
+    """Whether it was the engine's doing, so that another engine may end the same task well."""
     match code:
-        case "content_rejected" | "bad_input_image" | "canceled":
-            return False
-        case "no_image" | "engine_busy" | "engine_error" | "timeout" | "internal":
+        case "engine_busy" | "engine_error" | "timeout":
             return True
+        case "content_rejected" | "bad_input_image" | "no_image" | "canceled" | "internal":
+            return False
         case _:
             assert_never(code)
 
@@ -123,11 +124,12 @@ class InsufficientCredits(RequestError):
 
 
 class EngineError(CavendishError):
-    """The engine's answer for one task was not a picture."""
+    """The engine's answer for one task was not a picture; `usage`: what it cost upstream all the same."""
 
-    def __init__(self, code: FailCode, text: Text) -> None:
+    def __init__(self, code: FailCode, text: Text, usage: Usage | None = None) -> None:
         super().__init__(text)
         self.code: FailCode = code
+        self.usage = usage
 
 
 class BadImage(CavendishError):

@@ -7,6 +7,7 @@ import msgspec
 from cavendish.domain.errors import FailCode
 from cavendish.domain.tasks import AccountId, KeyId, TaskId, TaskState
 from cavendish.domain.text import Text
+from cavendish.domain.usage import Spent
 
 
 class NewTask(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """A claimed task. `lease_token` and `attempt` are the fence of every write about it."""
+    """A claimed task. `lease_token` and `attempt` are the fence of every write about it. `spent`: upstream, so far."""
 
     id: TaskId
     account_id: AccountId
@@ -44,6 +45,7 @@ class Work(msgspec.Struct, frozen=True):
     public_url: str
     input_blobs: tuple[str, ...]
     cancel_requested: bool = False
+    spent: Spent | None = None
 
 
 class Success(msgspec.Struct, frozen=True):
@@ -63,13 +65,14 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a claimed task ended, with the fence that must still hold for it to count."""
+    """How a claimed task ended, with the fence that must still hold for it to count. `spent`: over all attempts."""
 
     id: TaskId
     account_id: AccountId
     lease_token: str
     attempt: int
     result: Success | Failure
+    spent: Spent | None = None
 
 
 class TaskView(msgspec.Struct, frozen=True):
@@ -105,11 +108,12 @@ class TaskPage(msgspec.Struct, frozen=True):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Whom a key speaks for."""
+    """Whom a key speaks for. `operator`: it may also see how the installation is."""
 
     key_id: KeyId
     account_id: AccountId
     account: str
+    operator: bool = False
 
 
 ReturnReason = Literal["stopping", "fault"]

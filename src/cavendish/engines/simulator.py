@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from cavendish.domain.engine_reports import EngineReport
 from cavendish.domain.errors import EngineError, FailCode
 from cavendish.domain.text import Text
 from cavendish.ports import EngineImage, ImageRequest
@@ -53,6 +54,7 @@ class Simulator:
     def __init__(self, latency_seconds: float = 0.0) -> None:
         self._latency_seconds = latency_seconds
         self._pictures: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+        self._running = 0
 
     async def generate(self, request: ImageRequest, started: Callable[[], None]) -> EngineImage:
         """A picture in one colour, chosen by the prompt.
@@ -71,12 +73,20 @@ class Simulator:
                 else:
                     outcome = word
         if seconds > 0:
-            await asyncio.sleep(seconds)
+            self._running += 1
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self._running -= 1
         if outcome == "crash":
             raise SimulatedCrash("the prompt asked for a crash")
         if outcome in _FAILURES:
             raise EngineError(*_FAILURES[outcome])
         return EngineImage(self._picture(request.width, request.height, _shade(request.prompt)), note=None)
+
+    def report(self) -> EngineReport:
+        """How many pictures are slow on purpose now; there is no limit."""
+        return EngineReport(self.name, running=self._running)
 
     async def aclose(self) -> None:
         """Nothing to let go of."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -16,11 +16,15 @@ from cavendish.domain.orders import Success, Work
 from cavendish.domain.results import RESULTS_PATH, input_blob, is_name, new_name, result_blob
 from cavendish.domain.retry import Backoff
 from cavendish.domain.text import Text
+from cavendish.domain.usage import Usage
 from cavendish.ports import Blobs, Clock, Engine, Fetcher, ImageRequest, Images, InputImage
 
 STORE_TRIES = 5
 STORE_BACKOFF = Backoff(first_seconds=0.5, most_seconds=8.0)
 """Storing is tried for about 8 seconds before the attempt counts as a fault."""
+STORING_SHARE = 0.1
+MOST_STORING_SECONDS = 10.0
+"""Of an attempt's time: a picture that may have cost money must not be lost because converting it took too long."""
 
 log = structlog.get_logger("cavendish.draw")
 
@@ -32,30 +36,51 @@ class _Param(msgspec.Struct):
     input: dict[str, Any]
 
 
+class Progress(Protocol):
+    """What an attempt tells its worker while it goes on."""
+
+    def __call__(self) -> None:
+        """The engine begins."""
+
+    def used(self, usage: Usage) -> None:
+        """So much was used upstream, whatever comes of it."""
+
+
 class Draw:
     """Makes one task's picture and stores it."""
 
     def __init__(
-        self, *, catalog: Catalog, engine: Engine, images: Images, fetcher: Fetcher, blobs: Blobs, clock: Clock
+        self,
+        *,
+        catalog: Catalog,
+        engine: Engine,
+        images: Images,
+        fetcher: Fetcher,
+        blobs: Blobs,
+        clock: Clock,
+        deadline_seconds: float | None = None,
     ) -> None:
+        """`deadline_seconds`: how long the worker lets one attempt take; the engine is told to end before that."""
         self._catalog = catalog
         self._engine = engine
         self._images = images
         self._fetcher = fetcher
         self._blobs = blobs
         self._clock = clock
+        self._deadline_seconds = deadline_seconds
         self._decoder = msgspec.json.Decoder(_Param)
 
-    async def __call__(self, work: Work, started: Callable[[], None]) -> Success:
+    async def __call__(self, work: Work, progress: Progress) -> Success:
         """Fetch inputs, call the engine, check and store what came back.
 
         Args:
-            started: called once, when the engine begins.
+            progress: called once, when the engine begins, and told what the engine used.
 
         Raises:
             EngineError: the task's outcome is a failure with that code.
             BlobsUnavailable: the storage did not take the picture; another attempt may work.
         """
+        begun = self._clock.monotonic()
         param = self._decoder.decode(work.param)
         model = self._catalog.find(param.model)
         # Addresses were judged at create and are judged again when connecting; here only the meaning is read.
@@ -66,22 +91,28 @@ class Draw:
             choices = [r for r in model.row.ratios if r != "auto"]
             ratio = nearest_ratio(inputs[0].width, inputs[0].height, choices) if inputs else "1:1"
         width, height = model.size(wanted.resolution, ratio)
-        made = await self._engine.generate(
-            ImageRequest(
-                task_id=work.id,
-                model=model.id,
-                upstream_models=model.row.upstream,
-                prompt=wanted.prompt,
-                aspect_ratio=wanted.aspect_ratio,
-                resolution=wanted.resolution,
-                width=width,
-                height=height,
-                output_format=wanted.output_format,
-                images=inputs,
-                seed=wanted.seed,
-            ),
-            started,
+        request = ImageRequest(
+            task_id=work.id,
+            model=model.id,
+            upstream_models=model.row.upstream,
+            prompt=wanted.prompt,
+            aspect_ratio=wanted.aspect_ratio,
+            resolution=wanted.resolution,
+            width=width,
+            height=height,
+            output_format=wanted.output_format,
+            images=inputs,
+            seed=wanted.seed,
+            within_seconds=self._within_seconds(begun),
         )
+        try:
+            made = await self._engine.generate(request, progress)
+        except EngineError as error:
+            if error.usage is not None:
+                progress.used(error.usage)
+            raise
+        if made.usage is not None:
+            progress.used(made.usage)
         try:
             data, info = await self._images.deliverable(made.data, wanted.output_format)
         except BadImage as error:
@@ -95,6 +126,13 @@ class Draw:
         name = new_name(wanted.output_format)
         await self._store(result_blob(name), data)
         return Success(name, info.width, info.height, made.note)
+
+    def _within_seconds(self, begun: float) -> float | None:
+        """What is left for the engine, with some time kept for checking, converting and storing its picture."""
+        if self._deadline_seconds is None:
+            return None
+        kept = min(MOST_STORING_SECONDS, self._deadline_seconds * STORING_SHARE)
+        return max(0.0, self._deadline_seconds - kept - (self._clock.monotonic() - begun))
 
     async def _store(self, name: str, data: bytes) -> None:
         """A picture that is made, and may have cost money upstream, is worth some patience with a storage outage."""
@@ -122,7 +160,7 @@ class Draw:
                 data = await self._blobs.get(result_blob(reference.removeprefix(own)))
             else:
                 data = await self._fetcher.fetch(reference)
-            info = await self._images.probe(data)
+            data, info = await self._images.upright(data)
         except (BadImage, AddressRefused, BlobMissing) as error:
             raise EngineError(
                 "bad_input_image",

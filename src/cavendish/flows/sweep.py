@@ -5,7 +5,7 @@ import structlog
 from cavendish.domain.errors import StoreUnavailable, Unavailable
 from cavendish.domain.results import input_blob, result_blob
 from cavendish.flows.work import INTERNAL
-from cavendish.ports import Blobs, Clock, LostWork, OldTasks
+from cavendish.ports import Blobs, Clock, LostWork, OldTasks, WorkerReports
 
 log = structlog.get_logger("cavendish.sweeper")
 
@@ -17,8 +17,9 @@ class Sweeper:
         interval_seconds: how often to look.
     """
 
-    def __init__(self, *, lost: LostWork, clock: Clock, interval_seconds: float) -> None:
+    def __init__(self, *, lost: LostWork, reports: WorkerReports, clock: Clock, interval_seconds: float) -> None:
         self._lost = lost
+        self._reports = reports
         self._clock = clock
         self._interval_seconds = interval_seconds
 
@@ -40,6 +41,7 @@ class Sweeper:
         while failed := await self._lost.fail_exhausted(INTERNAL):
             log.error("tasks lost their last attempt and failed", tasks=failed)
         await self._lost.drop_ended_leases()
+        await self._reports.drop_silent()
 
 
 class Retention:
@@ -92,6 +94,8 @@ class Retention:
             removed += len(batch)
             await self._clock.sleep(self._pause_seconds)
         while await self._old.remove_idempotency_keys():
+            await self._clock.sleep(self._pause_seconds)
+        while await self._old.fold_usage():
             await self._clock.sleep(self._pause_seconds)
         if removed:
             log.info("finished tasks and their images were removed", tasks=removed, retention_days=self._days)

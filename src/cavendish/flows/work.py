@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
+import msgspec
 import structlog
 
 from cavendish.domain.errors import BlobsUnavailable, EngineError, LeaseLost, StoreUnavailable, Unavailable
@@ -13,6 +15,8 @@ from cavendish.domain.results import input_blob
 from cavendish.domain.retry import Backoff
 from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS
 from cavendish.domain.text import Text
+from cavendish.domain.usage import TokenPrices, Usage, spend
+from cavendish.flows.draw import Progress
 from cavendish.ports import Blobs, Clock, WorkQueue
 
 CLAIM_BATCH = 256
@@ -36,7 +40,20 @@ INTERNAL = Text(
 
 log = structlog.get_logger("cavendish.worker")
 
-Drawing = Callable[[Work, Callable[[], None]], Awaitable[Success]]
+NO_PRICES: Mapping[str, TokenPrices] = MappingProxyType({})
+
+Drawing = Callable[[Work, Progress], Awaitable[Success]]
+
+
+class _Progress:
+    """Implements `flows.draw.Progress`."""
+
+    def __init__(self, begun: Callable[[], None], used: Callable[[Usage], None]) -> None:
+        self._begun = begun
+        self.used = used
+
+    def __call__(self) -> None:
+        self._begun()
 
 
 class Worker:
@@ -47,6 +64,7 @@ class Worker:
         slots: tasks held at once.
         lease_ttl_seconds: how long its tasks stay its own after it went silent.
         task_deadline_seconds: the longest that one attempt may take.
+        prices: upstream id -> what it takes.
     """
 
     def __init__(
@@ -60,6 +78,7 @@ class Worker:
         slots: int,
         lease_ttl_seconds: float,
         task_deadline_seconds: float,
+        prices: Mapping[str, TokenPrices] = NO_PRICES,
     ) -> None:
         self._queue = queue
         self._draw = draw
@@ -69,6 +88,7 @@ class Worker:
         self._slots = slots
         self._lease_ttl_seconds = lease_ttl_seconds
         self._task_deadline_seconds = task_deadline_seconds
+        self._prices = prices
         self._held: dict[asyncio.Task[None], Work] = {}
         self._drawing: dict[str, asyncio.Task[None]] = {}
         self._given_up: set[str] = set()
@@ -80,6 +100,16 @@ class Worker:
         self._token: str | None = None
         self.claiming = asyncio.Event()
         """Set while a claim loop is up: what readiness asks."""
+
+    @property
+    def name(self) -> str:
+        """What is shown beside its lease."""
+        return self._name
+
+    @property
+    def slots(self) -> int:
+        """Tasks that it may hold at once."""
+        return self._slots
 
     @property
     def held(self) -> int:
@@ -236,6 +266,7 @@ class Worker:
 
     async def _bring_to_an_end(self, work: Work) -> None:
         result = await self._attempt(work)
+        work = self._as_held(work)
         if result is None and work.faults + 1 < MAX_ATTEMPTS:
             # Held while it waits: what broke gets a moment to mend before the next attempt.
             await self._clock.sleep(FAULT_BACKOFF.wait_seconds(work.faults + 1, random.random()))  # noqa: S311 - jitter
@@ -243,12 +274,16 @@ class Worker:
             self.wake()
             return
         ended = result or Failure("internal", INTERNAL)
-        outcome = Outcome(work.id, work.account_id, work.lease_token, work.attempt, ended)
+        outcome = Outcome(work.id, work.account_id, work.lease_token, work.attempt, ended, work.spent)
         try:
             await self._until_stored(lambda: self._queue.finish(outcome))
         except LeaseLost:
             # Nothing was written. The blob stays: if it was our own finish whose answer got lost, it is the result.
-            log.warning("a finish came too late: the task is another's now", task_id=work.id, attempt=work.attempt)
+            # What it used upstream is on no row then, and the log is the only place that knows.
+            spent = msgspec.to_builtins(work.spent)
+            log.warning(
+                "a finish came too late: the task is another's now", task_id=work.id, attempt=work.attempt, spent=spent
+            )
             return
         except Exception:
             log.exception("an outcome could not be written; the task waits again", task_id=work.id)
@@ -278,9 +313,13 @@ class Worker:
             nonlocal handle
             handle = loop.call_later(MARK_DELAY_SECONDS, self._mark, work)
 
+        def used(usage: Usage) -> None:
+            held = self._as_held(work)
+            self._held[current] = msgspec.structs.replace(held, spent=spend(held.spent, usage, self._prices))
+
         try:
             async with asyncio.timeout(self._task_deadline_seconds):
-                return await self._draw(work, started)
+                return await self._draw(work, _Progress(started, used))
         except asyncio.CancelledError:
             if work.id not in self._given_up:
                 raise
@@ -300,6 +339,12 @@ class Worker:
             if handle is not None:
                 handle.cancel()
         return None
+
+    def _as_held(self, work: Work) -> Work:
+        """`work` with what was spent on it by now. For the task that brings it to an end."""
+        current = asyncio.current_task()
+        assert current is not None
+        return self._held.get(current, work)
 
     def _mark(self, work: Work) -> None:
         chore = asyncio.create_task(self._mark_generating(work))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar
 
-from cavendish.images import probe, transcode
-from cavendish.ports import ImageInfo
+from cavendish.images import prepare, probe, transcode
+from cavendish.ports import ImageFormat, ImageInfo, InputImage
 
 _T = TypeVar("_T")
 
@@ -33,6 +33,14 @@ class PillowImages:
     async def probe(self, data: bytes) -> ImageInfo:
         """What `data` is: a whole PNG, JPEG or WebP still image, at most 30 MB and 50 megapixels. Raises BadImage."""
         return await self._run(lambda: probe.probe(data))
+
+    async def upright(self, data: bytes) -> tuple[bytes, ImageInfo]:
+        """Check as `probe` does; the same bytes, or those of the picture turned as its EXIF says. Raises BadImage."""
+        return await self._run(lambda: prepare.upright(data))
+
+    async def fitted(self, image: InputImage, formats: frozenset[ImageFormat], max_bytes: int) -> InputImage:
+        """The same when it is of `formats` and at most `max_bytes`; else converted, or shrunk. Raises BadImage."""
+        return await self._run(lambda: prepare.fitted(image, formats, max_bytes))
 
     async def deliverable(self, data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
         """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage.

@@ -12,7 +12,9 @@ PNG is written at compression level 1. Measured on 2 cores, photograph-like nois
 JPEG at quality 92 without chroma subsampling: 0.01 s and 0.12 s.
 """
 
+from collections.abc import Mapping
 from io import BytesIO
+from types import MappingProxyType
 from typing import Literal
 
 from PIL import Image
@@ -24,15 +26,17 @@ from cavendish.ports import ImageInfo
 PNG_COMPRESS_LEVEL = 1
 JPEG_QUALITY = 92
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+TURNS: Mapping[int, Image.Transpose] = MappingProxyType(
+    {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+)
 
 
 def deliverable(data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
@@ -46,12 +50,12 @@ def deliverable(data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[byt
     """
     check_bytes(data, MAX_ENGINE_BYTES)
     with opened(data) as (image, info):
-        turn = _TURNS.get(orientation(image))
+        turn = TURNS.get(orientation(image))
         image.load()
         if info.format == output_format:
             return data, info
-        profile = _profile(image)
-        picture = _plain(image)
+        profile = colour_profile(image)
+        picture = plain(image)
         if turn is not None:
             picture = picture.transpose(turn)
         out = BytesIO()
@@ -63,7 +67,7 @@ def deliverable(data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[byt
         return out.getvalue(), ImageInfo(output_format, picture.width, picture.height)
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def plain(image: Image.Image) -> Image.Image:
     """`image` in one of the modes L, RGB, LA, RGBA, eight bits each."""
     if image.mode in {"I", "I;16", "I;16B", "I;16L"}:
         # Pillow clips 16 bits to 8, it does not scale.
@@ -86,7 +90,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return white
 
 
-def _profile(image: Image.Image) -> bytes | None:
+def colour_profile(image: Image.Image) -> bytes | None:
     """The colour profile, unless it would be wrong for the pixels that we write (CMYK becomes RGB) or is too long."""
     profile = image.info.get("icc_profile")
     if image.mode == "CMYK" or not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE_BYTES:

@@ -36,6 +36,7 @@ class KeyRow(msgspec.Struct, frozen=True):
     creates_per_minute: int
     in_flight_limit: int
     in_flight: int
+    operator: bool
 
 
 def key_digest(key: str) -> bytes:
@@ -119,8 +120,15 @@ class PgAccounts:
             proved = False  # an entry that could not have followed those before it
         return balance, proved
 
-    async def create_key(self, account_id: AccountId, limits: KeyLimits, expires_in_days: int | None = None) -> str:
-        """A new key for the account: its only appearance."""
+    async def create_key(
+        self,
+        account_id: AccountId,
+        limits: KeyLimits,
+        expires_in_days: int | None = None,
+        *,
+        operator: bool = False,
+    ) -> str:
+        """A new key for the account: its only appearance. `operator`: it may also read /api/v1/admin."""
         key = "sk-" + "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_CHARS))
         await self._database.fetch(
             self._sql["create_key"],
@@ -130,6 +138,7 @@ class PgAccounts:
             limits.creates_per_minute,
             limits.in_flight,
             expires_in_days,
+            operator,
         )
         return key
 
@@ -169,7 +178,7 @@ class PgAccounts:
         row = await self._database.fetchrow(self._sql["find_key"], digest)
         if row is None or not hmac.compare_digest(row["hash"], digest):
             return None
-        return Caller(row["id"], row["account_id"], row["account"]), row["expires_in_seconds"]
+        return Caller(row["id"], row["account_id"], row["account"], row["operator"]), row["expires_in_seconds"]
 
 
 def _check_name(name: str) -> None:

@@ -3,17 +3,22 @@
 from collections.abc import Sequence
 
 import asyncpg
+import msgspec
 
 from cavendish.domain.errors import LeaseLost, StoreUnavailable
 from cavendish.domain.orders import Failure, Outcome, ReturnReason, Success, Work
 from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS, AccountId, TaskId, TaskState
 from cavendish.domain.text import Text, storable
+from cavendish.domain.usage import HOURS_KEPT_DAYS, Spent, Usage
 from cavendish.store.database import Database
 from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
 
 SWEEP_BATCH = 500
 MAX_TEXT_CHARS = 2000
+
+_encoder = msgspec.json.Encoder()
+_usage_decoder = msgspec.json.Decoder(Usage)
 
 LEASE_LOST = Text(
     en="the lease is over; the task may be held by another worker", zh="租约已结束；任务可能已由其他 worker 持有"
@@ -76,7 +81,9 @@ class PgWorkQueue:
     async def give_back(self, token: str, works: Sequence[Work], reason: ReturnReason) -> None:
         """The tasks wait again, those that are still held under `token`."""
         name = "give_back" if reason == "stopping" else "give_back_after_fault"
-        await self._database.fetch(self._sql[name], token, [w.id for w in works], [w.attempt for w in works])
+        usages, costs = _spent_columns([work.spent for work in works])
+        ids, attempts = [work.id for work in works], [work.attempt for work in works]
+        await self._database.fetch(self._sql[name], token, ids, attempts, usages, costs)
 
     async def requeue_lost(self) -> int:
         """Tasks whose lease ended, and that may be tried again, wait again; how many."""
@@ -115,6 +122,11 @@ class PgWorkQueue:
         row = await self._database.fetchrow(self._sql["remove_idempotency_keys"], SWEEP_BATCH)
         return row["keys"] if row is not None else 0
 
+    async def fold_usage(self) -> int:
+        """Fold hours of usage from long ago into days, some of them; how many."""
+        row = await self._database.fetchrow(self._sql["fold_usage"], HOURS_KEPT_DAYS, SWEEP_BATCH)
+        return row["hours"] if row is not None else 0
+
     async def _mark_batch(self, works: Sequence[Work]) -> list[Exception | None]:
         by_token: dict[str, list[Work]] = {}
         for work in works:
@@ -152,6 +164,7 @@ class PgWorkQueue:
         results = [outcome.result for outcome in outcomes]
         successes = [result if isinstance(result, Success) else None for result in results]
         failures = [result if isinstance(result, Failure) else None for result in results]
+        usages, costs = _spent_columns([outcome.spent for outcome in outcomes])
         rows: list[asyncpg.Record] = await self._database.fetch(
             self._sql["finish"],
             [o.id for o in outcomes],
@@ -169,11 +182,19 @@ class PgWorkQueue:
             [storable(s.note, MAX_TEXT_CHARS) if s and s.note else None for s in successes],
             CANCELED.en,
             CANCELED.zh,
+            usages,
+            costs,
         )
         return {(row["id"], row["attempt"]) for row in rows}
 
 
+def _spent_columns(spent: Sequence[Spent | None]) -> tuple[list[str | None], list[int | None]]:
+    usages = [_encoder.encode(one.usage).decode() if one is not None else None for one in spent]
+    return usages, [one.cost_micros if one is not None else None for one in spent]
+
+
 def _work(row: asyncpg.Record, token: str) -> Work:
+    usage = row["upstream_usage"]
     return Work(
         id=row["id"],
         account_id=row["account_id"],
@@ -185,4 +206,5 @@ def _work(row: asyncpg.Record, token: str) -> Work:
         public_url=row["public_url"],
         input_blobs=tuple(row["input_blobs"]),
         cancel_requested=row["cancel_requested"],
+        spent=Spent(_usage_decoder.decode(usage), row["upstream_cost_micros"]) if usage is not None else None,
     )

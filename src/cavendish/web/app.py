@@ -11,6 +11,7 @@ from starlette.routing import Route, Router
 from cavendish.domain.errors import RequestError
 from cavendish.domain.results import RESULTS_PATH
 from cavendish.web.account import AccountEndpoints
+from cavendish.web.admin import ENGINES_PATH, AdminEndpoints
 from cavendish.web.answers import AnswerResponse, failure, fault, language_of, not_found, send_answer
 from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
 from cavendish.web.callbacks import CALLBACKS_PATH, SECRET_PATH, CallbackEndpoints
@@ -32,6 +33,7 @@ class App:
         callbacks: CallbackEndpoints,
         results: Results,
         account: AccountEndpoints,
+        admin: AdminEndpoints,
         health: Health,
     ) -> None:
         self._create = create
@@ -49,6 +51,7 @@ class App:
                 Route(SECRET_PATH + "/rotate", callbacks.rotate, methods=["POST"]),
                 Route("/api/v1/user/balance", account.balance, methods=["GET"]),
                 Route("/api/v1/models", account.models, methods=["GET"]),
+                Route(ENGINES_PATH, admin.engines, methods=["GET"]),
                 Route("/healthz", health.healthz, methods=["GET"]),
                 Route("/readyz", health.readyz, methods=["GET"]),
             ],

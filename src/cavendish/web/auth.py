@@ -25,6 +25,11 @@ WRONG_KEY = Text(
     en="This API key is unknown, revoked or expired. Send a valid one: Authorization: Bearer sk-…",
     zh="此 API 密钥不存在、已吊销或已过期。请发送有效的密钥：Authorization: Bearer sk-…",
 )
+NO_OPERATOR = Text(
+    en="This needs an operator key, which `cavendish keys create --operator` makes; the key that was sent is an "
+    "ordinary one",
+    zh="此处需要运维密钥，可用 `cavendish keys create --operator` 创建；所发送的是普通密钥",
+)
 
 
 class KeyRing:
@@ -64,6 +69,17 @@ class KeyRing:
             caller = await self._ask(digest)
         if caller is None:
             raise Unauthorized(WRONG_KEY)
+        return caller
+
+    async def operator(self, scope: Scope) -> Caller:
+        """Whom the request's key speaks for, if it is an operator's.
+
+        Raises:
+            Unauthorized: as `caller`, and for an ordinary key.
+        """
+        caller = await self.caller(scope)
+        if not caller.operator:
+            raise Unauthorized(NO_OPERATOR)
         return caller
 
     async def _ask(self, digest: bytes) -> Caller | None:

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 
+from cavendish.domain.engine_reports import EngineReport
 from cavendish.domain.errors import EngineError
 from cavendish.domain.text import Text
 from cavendish.ports import EngineImage, ImageRequest
@@ -26,6 +27,8 @@ class Illustrator:
         """`processes` (>= 1): how many pictures may be drawn at the same time, each on one core."""
         self._processes = max(1, processes)
         self._slots = asyncio.Semaphore(self._processes)
+        self._running = 0
+        self._waiting = 0
         self._pool: ProcessPoolExecutor | None = None
         self._closed = False
 
@@ -39,22 +42,22 @@ class Illustrator:
 
         Raises EngineError: `bad_input_image` for bytes that cannot be decoded, `engine_error` when a process died.
         """
-        await self._slots.acquire()
+        await self._take_slot()
         try:
             pool = self._running_pool()
             started()
             job = pool.submit(_draw, request)
         except BrokenProcessPool as broken:
-            self._slots.release()
+            self._free_slot()
             raise self._broken() from broken
         except BaseException:
-            self._slots.release()
+            self._free_slot()
             raise
         # The slot is given back when the process is free again, also when the caller has gone away before.
         loop = asyncio.get_running_loop()
         drawn = asyncio.wrap_future(job)
         drawn.add_done_callback(_looked_at)
-        job.add_done_callback(lambda _: _call(loop, self._slots.release))
+        job.add_done_callback(lambda _: _call(loop, self._free_slot))
         try:
             outcome = await asyncio.shield(drawn)
         except BrokenProcessPool as broken:
@@ -67,12 +70,28 @@ class Illustrator:
             raise EngineError("bad_input_image", outcome)
         return outcome
 
+    def report(self) -> EngineReport:
+        """How many pictures are drawn now, out of how many processes, and how many wait for one."""
+        return EngineReport(self.name, running=self._running, parallel=self._processes, waiting=self._waiting)
+
     async def aclose(self) -> None:
         """End the processes; pictures that nobody waits for any more are dropped."""
         self._closed = True
         pool, self._pool = self._pool, None
         if pool is not None:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+
+    async def _take_slot(self) -> None:
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+        self._running += 1
+
+    def _free_slot(self) -> None:
+        self._running -= 1
+        self._slots.release()
 
     def _running_pool(self) -> ProcessPoolExecutor:
         if self._closed:

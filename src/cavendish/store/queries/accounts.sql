@@ -26,12 +26,12 @@ SELECT id, available, held, charged, granted FROM accounts WHERE name = $1;
 SELECT kind, amount FROM credit_entries WHERE account_id = $1 ORDER BY id;
 
 -- name: create_key
-INSERT INTO api_keys (account_id, hash, prefix, creates_per_minute, in_flight_limit, expires_at)
-VALUES ($1, $2, $3, $4, $5, now() + make_interval(days => $6)) RETURNING id;
+INSERT INTO api_keys (account_id, hash, prefix, creates_per_minute, in_flight_limit, expires_at, operator)
+VALUES ($1, $2, $3, $4, $5, now() + make_interval(days => $6), $7) RETURNING id;
 
 -- name: list_keys
 SELECT k.prefix, a.name AS account, k.created_at, k.expires_at, k.revoked_at, k.creates_per_minute,
-       k.in_flight_limit, k.in_flight
+       k.in_flight_limit, k.in_flight, k.operator
 FROM api_keys k JOIN accounts a ON a.id = k.account_id ORDER BY k.id;
 
 -- name: revoke_keys
@@ -47,7 +47,7 @@ SELECT prefix, revoked_at IS NOT NULL AS revoked FROM api_keys WHERE starts_with
 
 -- name: find_key
 -- What a key opens, by the hash of its text.
-SELECT k.id, k.hash, k.account_id, a.name AS account,
+SELECT k.id, k.hash, k.account_id, a.name AS account, k.operator,
        extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS expires_in_seconds
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp());

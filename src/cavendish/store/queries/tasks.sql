@@ -13,17 +13,19 @@ WITH hasty AS MATERIALIZED (
   UPDATE tasks SET state = 'queuing', lease_token = $1, attempt = attempt + 1
   FROM picked WHERE tasks.id = picked.id
   RETURNING tasks.id, tasks.account_id, tasks.attempt, tasks.faults, tasks.model, tasks.param, tasks.public_url,
-            tasks.input_blobs, tasks.turn, tasks.cancel_requested
+            tasks.input_blobs, tasks.turn, tasks.cancel_requested, tasks.upstream_usage, tasks.upstream_cost_micros
 ), moved AS MATERIALIZED (
   SELECT setval('queue_turn', greatest(max(turn), (SELECT last_value FROM queue_turn))) FROM claimed
   HAVING count(*) > 0
 )
-SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, cancel_requested
+SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, cancel_requested, upstream_usage,
+       upstream_cost_micros
 FROM hasty CROSS JOIN claimed LEFT JOIN moved ON true ORDER BY turn, id;
 
 -- name: held
 -- What the lease $1 holds: how a holder finds work that it was given in an answer that got lost.
-SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, cancel_requested
+SELECT id, account_id, attempt, faults, model, param, public_url, input_blobs, cancel_requested, upstream_usage,
+       upstream_cost_micros
 FROM tasks WHERE lease_token = $1 ORDER BY id;
 
 -- name: mark_generating
@@ -39,16 +41,17 @@ WITH hasty AS MATERIALIZED (
 UPDATE tasks SET state = 'generating' FROM held, hasty WHERE tasks.id = held.id;
 
 -- name: finish
--- End tasks, fenced by lease token and attempt: state, settlement or release, totals, counters and the callbacks to be
--- sent in one statement.
+-- End tasks, fenced by lease token and attempt: state, settlement or release, totals, counters, the usage of the hour and
+-- the callbacks to be sent in one statement.
 -- A task whose cancel was requested ends as canceled, whatever the worker brings.
 -- $12: whether the lease must still be alive (a worker's own finish), or may be over (the sweeper's).
+-- $16, $17: what it used upstream over all attempts; NULL keeps what earlier attempts left.
 -- Answers with the tasks that this call ended; the others were ended or taken over before.
 WITH wanted AS MATERIALIZED (
   SELECT * FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::integer[],
-                       $8::integer[], $9::text[], $10::text[], $11::text[], $13::text[])
+                       $8::integer[], $9::text[], $10::text[], $11::text[], $13::text[], $16::text[], $17::bigint[])
     AS n(id, account_id, lease_token, attempt, state, result_blob, width, height, fail_code, fail_msg, fail_msg_zh,
-         note)
+         note, usage, cost_micros)
 ), locked AS MATERIALIZED (
   SELECT id FROM accounts WHERE id IN (SELECT account_id FROM wanted) ORDER BY id FOR NO KEY UPDATE
 ), alive AS MATERIALIZED (
@@ -62,7 +65,7 @@ WITH wanted AS MATERIALIZED (
     AND (NOT $12 OR t.lease_token = ANY(ARRAY(SELECT token FROM alive)))
   ORDER BY t.id FOR NO KEY UPDATE OF t
 ), outcomes AS MATERIALIZED (
-  SELECT n.id, n.width, n.height, n.note, n.result_blob, n.attempt, n.lease_token,
+  SELECT n.id, n.width, n.height, n.note, n.result_blob, n.attempt, n.lease_token, n.usage, n.cost_micros,
          CASE WHEN held.cancel_requested THEN 'fail' ELSE n.state END AS state,
          CASE WHEN held.cancel_requested THEN 'canceled' ELSE n.fail_code END AS fail_code,
          CASE WHEN held.cancel_requested THEN $14 ELSE n.fail_msg END AS fail_msg,
@@ -76,10 +79,14 @@ WITH wanted AS MATERIALIZED (
     result_width = n.width, result_height = n.height, note = n.note,
     fail_code = n.fail_code, fail_msg = n.fail_msg, fail_msg_zh = n.fail_msg_zh,
     credits_charged = CASE WHEN n.state = 'success' THEN t.price ELSE 0 END,
+    upstream_usage = coalesce(n.usage::jsonb, t.upstream_usage),
+    upstream_cost_micros = CASE WHEN n.usage IS NULL THEN t.upstream_cost_micros ELSE n.cost_micros END,
     finished_at = greatest(clock_timestamp(), t.created_at)
   FROM outcomes n
   WHERE t.id = n.id AND t.attempt = n.attempt AND t.lease_token = n.lease_token
-  RETURNING t.id, t.attempt, t.account_id, t.key_id, t.state, t.price, t.callback_url
+  RETURNING t.id, t.attempt, t.account_id, t.key_id, t.state, t.price, t.callback_url, t.model, t.finished_at,
+            t.credits_charged, t.upstream_cost_micros,
+            t.upstream_usage IS NOT NULL AND t.upstream_cost_micros IS NULL AS unpriced
 ), calls AS (
   INSERT INTO callbacks (task_id, account_id, host)
   SELECT id, account_id, coalesce(lower(substring(callback_url FROM '^[^:]+://([^/?#]+)')), '')
@@ -100,6 +107,16 @@ WITH wanted AS MATERIALIZED (
 ), counters AS (
   UPDATE api_keys k SET in_flight = k.in_flight - e.tasks
   FROM (SELECT key_id, count(*) AS tasks FROM ended GROUP BY key_id) e WHERE k.id = e.key_id
+), used AS (
+  INSERT INTO usage_hours AS u (hour, account_id, model, tasks, successes, credits, upstream_cost_micros, unpriced)
+  SELECT date_trunc('hour', finished_at, 'UTC'), account_id, model, count(*),
+         count(*) FILTER (WHERE state = 'success'), sum(credits_charged), coalesce(sum(upstream_cost_micros), 0),
+         count(*) FILTER (WHERE unpriced)
+  FROM ended GROUP BY 1, 2, 3
+  ON CONFLICT (hour, account_id, model) DO UPDATE SET
+    tasks = u.tasks + excluded.tasks, successes = u.successes + excluded.successes,
+    credits = u.credits + excluded.credits, unpriced = u.unpriced + excluded.unpriced,
+    upstream_cost_micros = u.upstream_cost_micros + excluded.upstream_cost_micros
 )
 SELECT id, attempt FROM ended LEFT JOIN told ON true;
 
@@ -117,7 +134,8 @@ WITH locked AS MATERIALIZED (
   UPDATE tasks t SET state = 'fail', fail_code = 'canceled', fail_msg = $3, fail_msg_zh = $4,
                      finished_at = greatest(clock_timestamp(), t.created_at)
   FROM target WHERE t.id = target.id AND target.state = 'waiting'
-  RETURNING t.id, t.account_id, t.key_id, t.price, t.callback_url
+  RETURNING t.id, t.account_id, t.key_id, t.price, t.callback_url, t.model, t.finished_at, t.upstream_cost_micros,
+            t.upstream_usage IS NOT NULL AND t.upstream_cost_micros IS NULL AS unpriced
 ), calls AS (
   INSERT INTO callbacks (task_id, account_id, host)
   SELECT id, account_id, coalesce(lower(substring(callback_url FROM '^[^:]+://([^/?#]+)')), '')
@@ -131,29 +149,44 @@ WITH locked AS MATERIALIZED (
   FROM ended WHERE a.id = ended.account_id
 ), counters AS (
   UPDATE api_keys k SET in_flight = k.in_flight - 1 FROM ended WHERE k.id = ended.key_id
+), used AS (
+  INSERT INTO usage_hours AS u (hour, account_id, model, tasks, successes, credits, upstream_cost_micros, unpriced)
+  SELECT date_trunc('hour', finished_at, 'UTC'), account_id, model, 1, 0, 0, coalesce(upstream_cost_micros, 0),
+         unpriced::integer
+  FROM ended
+  ON CONFLICT (hour, account_id, model) DO UPDATE SET
+    tasks = u.tasks + 1, unpriced = u.unpriced + excluded.unpriced,
+    upstream_cost_micros = u.upstream_cost_micros + excluded.upstream_cost_micros
 )
 SELECT state, CASE WHEN state IN ('queuing', 'generating') THEN pg_notify('cavendish_cancel', id) END
 FROM target LEFT JOIN told ON true;
 
 -- name: give_back
--- The holder returns tasks unharmed: they wait again and no fault is counted.
+-- The holder returns tasks unharmed: they wait again and no fault is counted. $4, $5: what they used upstream so far.
 WITH held AS MATERIALIZED (
-  SELECT t.id FROM tasks t JOIN unnest($2::text[], $3::integer[]) AS n(id, attempt) USING (id)
+  SELECT t.id, n.usage::jsonb AS usage, n.cost_micros
+  FROM tasks t JOIN unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
+    AS n(id, attempt, usage, cost_micros) USING (id)
   WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state IN ('queuing', 'generating')
   ORDER BY t.id FOR NO KEY UPDATE OF t
 ), returned AS (
-  UPDATE tasks SET state = 'waiting', lease_token = NULL FROM held WHERE tasks.id = held.id RETURNING tasks.id
+  UPDATE tasks SET state = 'waiting', lease_token = NULL,
+                   upstream_usage = held.usage, upstream_cost_micros = held.cost_micros
+  FROM held WHERE tasks.id = held.id RETURNING tasks.id
 )
 SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS any_returned;
 
 -- name: give_back_after_fault
 -- The holder could not bring a task to an outcome: it waits again, one fault counted.
 WITH held AS MATERIALIZED (
-  SELECT t.id FROM tasks t JOIN unnest($2::text[], $3::integer[]) AS n(id, attempt) USING (id)
+  SELECT t.id, n.usage::jsonb AS usage, n.cost_micros
+  FROM tasks t JOIN unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
+    AS n(id, attempt, usage, cost_micros) USING (id)
   WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state IN ('queuing', 'generating')
   ORDER BY t.id FOR NO KEY UPDATE OF t
 ), returned AS (
-  UPDATE tasks SET state = 'waiting', lease_token = NULL, faults = faults + 1
+  UPDATE tasks SET state = 'waiting', lease_token = NULL, faults = faults + 1,
+                   upstream_usage = held.usage, upstream_cost_micros = held.cost_micros
   FROM held WHERE tasks.id = held.id RETURNING tasks.id
 )
 SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS any_returned;
@@ -250,3 +283,26 @@ WITH old AS (
   DELETE FROM idempotency_keys i USING old WHERE i.account_id = old.account_id AND i.key = old.key RETURNING i.key
 )
 SELECT count(*) AS keys FROM removed;
+
+-- name: fold_usage
+-- Usage of hours that lie $1 days back moves into the first hour of its day (UTC). At most $2 rows. No task ends there any
+-- more, so nobody else writes these rows but another folder, whose rows are skipped.
+WITH old AS MATERIALIZED (
+  SELECT hour, account_id, model FROM usage_hours
+  WHERE hour < date_trunc('day', now() - make_interval(days => $1), 'UTC')
+    AND extract(hour FROM hour AT TIME ZONE 'UTC') <> 0
+  ORDER BY hour, account_id, model LIMIT $2 FOR UPDATE SKIP LOCKED
+), removed AS (
+  DELETE FROM usage_hours u USING old WHERE (u.hour, u.account_id, u.model) = (old.hour, old.account_id, old.model)
+  RETURNING u.*
+), folded AS (
+  INSERT INTO usage_hours AS u (hour, account_id, model, tasks, successes, credits, upstream_cost_micros, unpriced)
+  SELECT date_trunc('day', hour, 'UTC') AS day, account_id, model, sum(tasks), sum(successes), sum(credits),
+         sum(upstream_cost_micros), sum(unpriced)
+  FROM removed GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+  ON CONFLICT (hour, account_id, model) DO UPDATE SET
+    tasks = u.tasks + excluded.tasks, successes = u.successes + excluded.successes,
+    credits = u.credits + excluded.credits, unpriced = u.unpriced + excluded.unpriced,
+    upstream_cost_micros = u.upstream_cost_micros + excluded.upstream_cost_micros
+)
+SELECT count(*) AS hours FROM removed;

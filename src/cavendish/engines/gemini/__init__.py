@@ -1,0 +1,1 @@
+"""Google Gemini: real pictures. `engine.py` is the way in; the other modules are its parts."""

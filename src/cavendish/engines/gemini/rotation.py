@@ -1,0 +1,265 @@
+"""Who may call next, with which key, for which upstream id: tasks wait here, in order, until some project has room."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from cavendish.domain.engine_reports import BreakerReport, KeyOut, ProjectReport, RetiredModel
+from cavendish.domain.text import Text
+from cavendish.engines.gemini import outcomes
+from cavendish.engines.gemini.access import Access, Vertex
+from cavendish.engines.gemini.answer import Refusal
+from cavendish.engines.gemini.outcomes import Verdict
+from cavendish.engines.gemini.quota import Project, UpstreamModel
+from cavendish.ports import Clock
+
+_SHORTEST_WAIT_SECONDS = 0.002
+
+log = structlog.get_logger("cavendish.gemini")
+
+
+class Exhausted(Exception):
+    """There is no use in waiting: no key, no model, or no quota before the deadline."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.text.en)
+        self.verdict = verdict
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """Leave to make one call."""
+
+    project: Project
+    access: Access
+    model: str
+
+
+class _Waiter(msgspec.Struct, frozen=True):
+    models: tuple[str, ...]
+    until: float
+    future: "asyncio.Future[Seat]"
+
+
+class Rotation:
+    """All projects of one process.
+
+    Args:
+        accesses: keys and Vertex; those of one project share its quota.
+        requests_per_minute, parallel: of each project, in this process.
+    """
+
+    def __init__(self, accesses: Sequence[Access], clock: Clock, *, requests_per_minute: int, parallel: int) -> None:
+        by_label: dict[str, list[Access]] = {}
+        for access in accesses:
+            label = f"vertex:{access.project}" if isinstance(access, Vertex) else access.project
+            by_label.setdefault(label, []).append(access)
+        self._projects = [
+            Project(label, keys, requests_per_minute=requests_per_minute, parallel=parallel)
+            for label, keys in by_label.items()
+        ]
+        self._clock = clock
+        self._models: dict[str, UpstreamModel] = {}
+        self._waiters: deque[_Waiter] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for capacity."""
+        return len(self._waiters)
+
+    @property
+    def running(self) -> int:
+        """Calls under way."""
+        return sum(project.running for project in self._projects)
+
+    @property
+    def parallel(self) -> int:
+        """Calls that may be under way."""
+        return sum(project.parallel for project in self._projects)
+
+    async def acquire(self, models: tuple[str, ...], within_seconds: float) -> Seat:
+        """Leave to call the first of `models` that is there, once some project has room.
+
+        Raises:
+            Exhausted: no key or no model is left, or there can be no room within `within_seconds`.
+        """
+        until = self._clock.monotonic() + within_seconds
+        if not self._waiters:
+            seat, _ = self._seat(models, until)
+            if seat is not None:
+                return seat
+        waiter = _Waiter(models, until, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        self._serve()
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            if waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
+                self.release(waiter.future.result())
+            raise
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def release(self, seat: Seat) -> None:
+        """The call ended, however it did; first say how, then release."""
+        seat.project.end()
+        self._model(seat.model).end()
+        self._serve()
+
+    def answered(self, seat: Seat) -> None:
+        """The upstream answered as it should."""
+        self._model(seat.model).answered()
+        if seat.project.answered(seat.access):
+            log.info("a key is accepted again", key=seat.access.name)
+
+    def penalise(self, seat: Seat, verdict: Verdict, refusal: Refusal | None) -> None:
+        """Remember what an event says about the quota, the key, the upstream id or the upstream."""
+        now = self._clock.monotonic()
+        status = refusal.status if refusal else None
+        said = refusal.said if refusal else None
+        match verdict.penalty:
+            case "none":
+                self.answered(seat)
+            case "quota":
+                daily_of = seat.model if refusal is not None and refusal.daily else None
+                seconds = seat.project.limited(
+                    now,
+                    wait_seconds=refusal.retry_seconds if refusal else None,
+                    daily_of=daily_of,
+                    roll=random.random(),  # noqa: S311 - jitter
+                )
+                log.warning(
+                    "a project is out of quota and rests",
+                    project=seat.project.label, model=seat.model, seconds=round(seconds, 1), said=said,
+                )  # fmt: skip
+            case "key":
+                reason = _why_refused(status)
+                if seat.project.refuse(seat.access, now, reason):
+                    log.error(
+                        "a key was refused and leaves the rotation", key=seat.access.name, status=status, said=said
+                    )
+            case "model":
+                if self._model(seat.model).retire(now):
+                    log.error("an upstream model is gone: the next one is used", model=seat.model, said=said)
+            case "upstream":
+                if self._model(seat.model).failed(now):
+                    log.error("the upstream fails again and again and is left alone", model=seat.model, status=status)
+
+    def projects(self) -> tuple[ProjectReport, ...]:
+        """For the operator."""
+        now = self._clock.monotonic()
+        return tuple(
+            ProjectReport(
+                project=project.label,
+                requests=project.requests(now),
+                requests_per_minute=project.requests_per_minute,
+                running=project.running,
+                parallel=project.parallel,
+                cooling_until_ms=self._ms(project.cool_until) if project.cool_until > now else None,
+                keys_usable=len(project.usable(now)),
+                keys_out=tuple(KeyOut(key.hint, out.reason) for key, out in project.refused.items()),
+            )
+            for project in self._projects
+        )
+
+    def breakers(self) -> tuple[BreakerReport, ...]:
+        """For the operator."""
+        now = self._clock.monotonic()
+        return tuple(
+            BreakerReport(
+                guards=name,
+                state=model.state(now),
+                failures=model.failures,
+                until_ms=self._ms(model.open_until) if model.open_until > now else None,
+            )
+            for name, model in self._models.items()
+        )
+
+    def retired(self) -> tuple[RetiredModel, ...]:
+        """For the operator."""
+        now = self._clock.monotonic()
+        return tuple(
+            RetiredModel(name, self._ms(model.gone_since)) for name, model in self._models.items() if model.gone(now)
+        )
+
+    def close(self) -> None:
+        """Wake nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ms(self, monotonic: float) -> int:
+        return self._clock.now_ms() + round((monotonic - self._clock.monotonic()) * 1000)
+
+    def _model(self, name: str) -> UpstreamModel:
+        return self._models.setdefault(name, UpstreamModel())
+
+    def _serve(self) -> None:
+        """Give out what there is, first come, first served, and be back when time alone brings more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._clock.monotonic()
+        soonest: float | None = None
+        stuck: set[tuple[str, ...]] = set()
+        for waiter in list(self._waiters):
+            if waiter.models in stuck and waiter.until > (soonest or now):
+                continue  # whoever asked for the same before got nothing, either
+            try:
+                seat, at = self._seat(waiter.models, waiter.until)
+            except Exhausted as error:
+                self._waiters.remove(waiter)
+                if not waiter.future.done():
+                    waiter.future.set_exception(error)
+                continue
+            if seat is None:
+                stuck.add(waiter.models)
+                if at is not None:
+                    soonest = at if soonest is None else min(soonest, at)
+                continue
+            self._waiters.remove(waiter)
+            if waiter.future.done():  # its task has gone away
+                seat.project.end()
+                self._model(seat.model).end()
+            else:
+                waiter.future.set_result(seat)
+        if soonest is not None and self._waiters:
+            wait = max(_SHORTEST_WAIT_SECONDS, soonest - now)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._serve)
+
+    def _seat(self, models: tuple[str, ...], until: float) -> tuple[Seat | None, float | None]:
+        """A seat now, or when time alone may bring one (None: when a call ends).
+
+        Raises:
+            Exhausted: neither will be in time.
+        """
+        now = self._clock.monotonic()
+        name = next((model for model in models if not self._model(model).gone(now)), None)
+        if name is None:
+            raise Exhausted(outcomes.NO_MODEL_LEFT)
+        projects = [project for project in self._projects if project.usable(now)]
+        if not projects:
+            raise Exhausted(outcomes.NO_KEY_LEFT)
+        well_at = self._model(name).free_at(now)
+        times = [(project, project.free_at(now, name)) for project in projects]
+        free = [project for project, at in times if at is not None and at <= now]
+        if free and well_at is not None and well_at <= now:
+            project = min(free, key=lambda p: (p.running / p.parallel, p.requests(now)))
+            self._model(name).begin(now)
+            return Seat(project, project.begin(now), name), None
+        later = [at for _, at in times if at is not None]
+        at = max(well_at, min(later)) if well_at is not None and later else None
+        sure = len(later) == len(times)  # else a call that ends may make room at any moment
+        if (well_at is not None and well_at > until) or (sure and at is not None and at > until):
+            raise Exhausted(outcomes.STILL_WAITING)
+        return None, at
+
+
+def _why_refused(status: int | None) -> Text:
+    if status is None:
+        return Text(en="no credentials could be had", zh="无法获得凭证")
+    return Text(en=f"answered with {status}", zh=f"上游返回 {status}")

@@ -1,0 +1,136 @@
+"""The line of those who wait for capacity: in order, nobody held up by what another waits for, nothing lost."""
+
+import asyncio
+
+import pytest
+
+from cavendish.engines.gemini import outcomes
+from cavendish.engines.gemini.access import ApiKey
+from cavendish.engines.gemini.quota import FAILURES_TO_OPEN
+from cavendish.engines.gemini.rotation import Exhausted, Rotation, Seat
+from cavendish.testing import ManualClock
+
+FLASH, PRO = ("flash", "flash-next"), ("pro",)
+KEYS = (ApiKey("a", 1, "AIzaSy-0001"), ApiKey("b", 1, "AIzaSy-0002"))
+LONG = 300.0
+
+
+def rotation(*keys: ApiKey, parallel: int = 1, requests_per_minute: int = 100) -> tuple[Rotation, ManualClock]:
+    clock = ManualClock()
+    return Rotation(keys or KEYS[:1], clock, requests_per_minute=requests_per_minute, parallel=parallel), clock
+
+
+def waiting(line: Rotation, models: tuple[str, ...], order: list[str], name: str) -> "asyncio.Task[Seat]":
+    async def wait() -> Seat:
+        seat = await line.acquire(models, LONG)
+        order.append(name)
+        return seat
+
+    return asyncio.create_task(wait())
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_seats_are_given_in_the_order_of_asking() -> None:
+    line, _ = rotation()
+    order: list[str] = []
+    seat = await line.acquire(FLASH, LONG)
+    tasks = [waiting(line, FLASH, order, name) for name in "abc"]
+    await turns()
+    assert (order, line.waiting, line.running) == ([], 3, 1)
+    for task in tasks:
+        line.release(seat)
+        seat = await task
+    line.release(seat)
+
+    assert order == ["a", "b", "c"]
+    assert (line.waiting, line.running) == (0, 0)
+
+
+async def test_a_new_one_does_not_overtake_those_who_wait() -> None:
+    line, _ = rotation()
+    order: list[str] = []
+    seat = await line.acquire(FLASH, LONG)
+    first = waiting(line, FLASH, order, "first")
+    await turns()
+    line.release(seat)
+    second = waiting(line, FLASH, order, "second")
+    line.release(await first)
+    line.release(await second)
+
+    assert order == ["first", "second"]
+
+
+async def test_what_waits_for_an_upstream_that_fails_holds_nobody_else_up() -> None:
+    line, _ = rotation(parallel=4)
+    order: list[str] = []
+    for _ in range(FAILURES_TO_OPEN):
+        seat = await line.acquire(PRO, LONG)
+        line.penalise(seat, outcomes.of_status(500), None)
+        line.release(seat)
+    stuck = waiting(line, PRO, order, "pro")
+    await turns()
+    seat = await line.acquire(FLASH, LONG)
+    line.release(seat)
+    stuck.cancel()
+    await asyncio.gather(stuck, return_exceptions=True)
+    line.close()
+
+    assert seat.model == "flash"
+    assert (order, line.waiting) == ([], 0)
+
+
+async def test_who_goes_away_leaves_the_line_and_gives_back_a_seat_that_was_just_given() -> None:
+    line, _ = rotation()
+    order: list[str] = []
+    seat = await line.acquire(FLASH, LONG)
+    gone, stays = waiting(line, FLASH, order, "gone"), waiting(line, FLASH, order, "stays")
+    await turns()
+    line.release(seat)  # given to the first, who goes away before learning of it
+    gone.cancel()
+    line.release(await stays)
+
+    assert order == ["stays"]
+    assert (line.waiting, line.running) == (0, 0)
+
+
+async def test_projects_share_the_work() -> None:
+    line, _ = rotation(*KEYS, parallel=3)
+    seats = [await line.acquire(FLASH, LONG) for _ in range(6)]
+
+    assert sorted(seat.project.label for seat in seats) == ["a"] * 3 + ["b"] * 3
+
+
+async def test_what_cannot_be_had_in_time_is_refused_at_once() -> None:
+    line, clock = rotation(requests_per_minute=1)
+    line.release(await line.acquire(FLASH, LONG))
+    with pytest.raises(Exhausted) as caught:
+        await line.acquire(FLASH, 59.0)
+    await clock.advance(60.0)
+    seat = await line.acquire(FLASH, 1.0)
+
+    assert caught.value.verdict is outcomes.STILL_WAITING
+    assert seat.model == "flash"
+
+
+async def test_a_refused_key_and_a_gone_model_wake_those_who_wait_for_nothing_else() -> None:
+    line, _ = rotation()
+    order: list[str] = []
+    seat = await line.acquire(PRO, LONG)
+    for_pro, for_flash = waiting(line, PRO, order, "pro"), waiting(line, FLASH, order, "flash")
+    await turns()
+    line.penalise(seat, outcomes.of_status(404), None)
+    line.release(seat)
+    with pytest.raises(Exhausted) as no_model:
+        await for_pro
+    seat = await for_flash
+    line.penalise(seat, outcomes.KEY_REFUSED, None)
+    line.release(seat)
+    with pytest.raises(Exhausted) as no_key:
+        await line.acquire(FLASH, LONG)
+
+    assert no_model.value.verdict is outcomes.NO_MODEL_LEFT
+    assert no_key.value.verdict is outcomes.NO_KEY_LEFT
