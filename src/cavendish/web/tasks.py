@@ -3,9 +3,7 @@
 import asyncio
 from typing import Any
 
-import msgspec
-
-from cavendish.domain.errors import InvalidRequest, NotFound, Problem, RateLimited
+from cavendish.domain.errors import NotFound, RateLimited
 from cavendish.domain.idempotency import checked_key
 from cavendish.domain.task_data import task_data
 from cavendish.domain.tasks import TaskId
@@ -15,15 +13,14 @@ from cavendish.ports import TaskViews
 from cavendish.web.answers import Answer, language_of, success
 from cavendish.web.asgi import Headers, Receive, Scope, header, origin, read_body, too_large
 from cavendish.web.auth import KeyRing
+from cavendish.web.bodies import BODY_LIMIT_BYTES, json_object
 from cavendish.web.limits import CreateGate, QueryLimit
 
 CREATE_PATH = "/api/v1/tasks/create"
 QUERY_PATH = "/api/v1/tasks/query/"
 
-BODY_LIMIT_BYTES = 1024 * 1024
 INLINE_BODY_LIMIT_BYTES = 64 * 1024 * 1024
 LARGE_BODIES_AT_ONCE = 4
-MAX_DEPTH = 64
 REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 MAX_ID_CHARS = 200
 
@@ -35,7 +32,6 @@ class CreateTask:
         self._keys = keys
         self._submit = submit
         self._gate = gate
-        self._decoder = msgspec.json.Decoder()
         self._large = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive) -> Answer:
@@ -50,10 +46,10 @@ class CreateTask:
         idempotency_key = checked_key(raw_key) if raw_key is not None else None
         body = await read_body(receive, limit=BODY_LIMIT_BYTES, inline_limit=INLINE_BODY_LIMIT_BYTES)
         if len(body) <= BODY_LIMIT_BYTES:
-            decoded = self._decode(body)
+            decoded = json_object(body)
         else:
             async with self._large:
-                decoded = await asyncio.to_thread(self._decode, body)
+                decoded = await asyncio.to_thread(json_object, body)
                 if len(body) - _inline_bytes(decoded) > BODY_LIMIT_BYTES:
                     raise too_large(BODY_LIMIT_BYTES)
         try:
@@ -62,23 +58,6 @@ class CreateTask:
             self._gate.close(caller.key_id, refusal)
             raise
         return success({"taskId": accepted.task_id}, REPLAYED if accepted.replayed else ())
-
-    def _decode(self, body: bytes) -> dict[str, Any]:
-        try:
-            decoded = self._decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise _body_problem(f"The body is not JSON: {reason}", f"请求体不是有效的 JSON：{reason}") from None
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper_than(decoded, MAX_DEPTH):
-            raise _body_problem(
-                f"The body is nested too deeply: at most {MAX_DEPTH} levels", f"请求体嵌套过深：最多 {MAX_DEPTH} 层"
-            )
-        if not isinstance(decoded, dict):
-            raise _body_problem(
-                f"The body must be a JSON object; got {shortened(decoded)}",
-                f"请求体必须是 JSON 对象；收到 {shortened(decoded)}",
-            )
-        return decoded
 
 
 class QueryTask:
@@ -111,23 +90,6 @@ def no_such_task(task_id: str) -> NotFound:
 def could_be_an_id(task_id: str) -> bool:
     """Whether it is worth asking the database."""
     return 0 < len(task_id) <= MAX_ID_CHARS and task_id.isascii() and task_id.isprintable()
-
-
-def _deeper_than(value: object, limit: int) -> bool:
-    """Whether arrays and objects nest deeper than `limit`; without recursion, which is what a deep body attacks."""
-    level: list[object] = [value]
-    for _ in range(limit):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, list | dict)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return any(isinstance(inner, list | dict) for inner in level)
-
-
-def _body_problem(en: str, zh: str) -> InvalidRequest:
-    return InvalidRequest([Problem("", Text(en=en, zh=zh))])
 
 
 def _inline_bytes(body: dict[str, Any]) -> int:
