@@ -136,6 +136,25 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         low=0,
         high=36_500,
+    Setting(
+        "UPLOAD_RETENTION_HOURS",
+        "float",
+        "72",
+        Text(en="How long an uploaded image can be used.", zh="上传的图片可以使用多久。"),
+        low=0.01,
+        high=876_000,
+    ),
+    Setting(
+        "UPLOAD_ACCOUNT_MEGABYTES",
+        "int",
+        "2000",
+        Text(
+            en="The most that one account may hold of uploaded images, in MB.",
+            zh="单个账户最多可保存的上传图片总量（MB）。",
+        ),
+        low=1,
+        high=1_000_000_000,
+    ),
     ),
     Setting(
         "QUERIES_PER_MINUTE",
@@ -194,6 +213,8 @@ SETTINGS: tuple[Setting, ...] = (
         Text(en="The least important log lines to write.", zh="输出的最低日志级别。"),
         choices=("debug", "info", "warning", "error"),
     ),
+    upload_retention_hours: float
+    upload_account_megabytes: int
 )
 
 

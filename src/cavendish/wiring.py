@@ -20,6 +20,7 @@ from cavendish.domain.text import Text
 from cavendish.engines.illustrator.engine import Illustrator
 from cavendish.engines.simulator import Simulator
 from cavendish.flows.deliver import Deliverer
+from cavendish.flows.files import Uploads
 from cavendish.flows.draw import Draw
 from cavendish.flows.submit import Submit
 from cavendish.flows.sweep import Retention, Sweeper
@@ -29,6 +30,7 @@ from cavendish.ports import Engine, Fetcher
 from cavendish.settings import Settings
 from cavendish.store.accounts import PgAccounts
 from cavendish.store.callbacks import PgCallbacks
+from cavendish.store.files import PgFiles
 from cavendish.store.database import Database
 from cavendish.store.embedded import EmbeddedServer
 from cavendish.store.listener import Listener
@@ -37,6 +39,7 @@ from cavendish.store.orders import PgTaskOrders
 from cavendish.store.queue import PgWorkQueue
 from cavendish.store.views import PgTaskViews
 from cavendish.web.account import AccountEndpoints
+from cavendish.web.files import FileEndpoints
 from cavendish.web.app import App
 from cavendish.web.auth import KeyRing
 from cavendish.web.callbacks import CallbackEndpoints
@@ -163,6 +166,11 @@ class Parts:
         self.clock = SystemClock()
         self.catalog = load_catalog(settings.catalog_file)
         self.accounts = PgAccounts(database)
+        self.files = PgFiles(
+            database,
+            retention_hours=settings.upload_retention_hours,
+            account_bytes=settings.upload_account_megabytes * 1_000_000,
+        )
         self.queue = PgWorkQueue(database)
         self.listener = Listener(database.dsn)
         self.blobs = ObjectBlobs(settings.blobs_url or f"file://{settings.data_dir.resolve() / 'blobs'}")
@@ -179,6 +187,7 @@ class Parts:
         return LazyFetcher(allow_private=self.settings.allow_private_urls)
 
     def app(self, checks: dict[str, Check]) -> App:
+            files=self.files,
         """The HTTP application."""
         settings = self.settings
         keys = KeyRing(self.accounts, self.clock)
@@ -191,6 +200,12 @@ class Parts:
             public_url=settings.public_url,
             allow_private_urls=settings.allow_private_urls,
         )
+            files=FileEndpoints(
+                keys=keys,
+                uploads=Uploads(files=self.files, blobs=self.blobs, images=self.images, public_url=settings.public_url),
+                blobs=self.blobs,
+                limit=query_limit,
+            ),
         views = PgTaskViews(self.database)
         query_limit = QueryLimit(self.clock, settings.queries_per_minute)
         return App(
@@ -256,7 +271,13 @@ class Parts:
 
     def retention(self) -> Retention:
         """This process's remover of what outlived its time."""
-        return Retention(old=self.queue, blobs=self.blobs, clock=self.clock, days=self.settings.retention_days)
+        return Retention(
+            old=self.queue,
+            files=self.files,
+            blobs=self.blobs,
+            clock=self.clock,
+            days=self.settings.retention_days,
+        )
 
     def close(self) -> None:
         """Let go of threads."""

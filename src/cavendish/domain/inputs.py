@@ -8,6 +8,7 @@ import msgspec
 
 from cavendish.domain.catalog import Model
 from cavendish.domain.errors import InvalidRequest, Problem
+from cavendish.domain.files import referred_file
 from cavendish.domain.text import Text, shortened
 from cavendish.domain.urls import check_url
 
@@ -49,8 +50,8 @@ class InputPolicy(msgspec.Struct, frozen=True):
                 en="a data URI must be base64: data:image/png;base64,…",
                 zh="data URI 必须是 base64：data:image/png;base64,…",
             )
-        if reference.startswith(self.own_prefix):
-            return None
+        if reference.startswith(self.own_prefix) or referred_file(reference) is not None:
+            return None  # whose file it is, and whether it still exists, is for the store to say
         return check_url(reference, allow_private=self.allow_private_urls)
 
 
@@ -61,7 +62,7 @@ def read_input(model: Model, raw: Mapping[str, Any], policy: InputPolicy) -> Tas
         InvalidRequest: one Problem per field that breaks a rule.
     """
     problems: list[Problem] = []
-    prompt = _prompt(raw.get("prompt"), problems)
+    prompt = check_prompt("input.prompt", raw.get("prompt"), problems)
     ratio = _ratio(model, raw, problems)
     resolutions = model.resolutions
     resolution = resolutions[0]
@@ -83,22 +84,26 @@ def _not_a_string(field: str, value: object) -> Problem:
     return _problem(field, f"must be a string; got {shortened(value)}", f"必须是字符串；收到 {shortened(value)}")
 
 
-def _prompt(value: object, problems: list[Problem]) -> str:
+def check_prompt(path: str, value: object, problems: list[Problem]) -> str:
+    """The prompt at `path`, trimmed; what is wrong with it is added to `problems`."""
     if value is None:
-        problems.append(_problem("prompt", "required: what to draw, in words", "必填：用文字描述要画的内容"))
+        problems.append(Problem(path, Text(en="required: what to draw, in words", zh="必填：用文字描述要画的内容")))
         return ""
     if not isinstance(value, str):
-        problems.append(_not_a_string("prompt", value))
+        got = shortened(value)
+        problems.append(Problem(path, Text(en=f"must be a string; got {got}", zh=f"必须是字符串；收到 {got}")))
         return ""
     prompt = value.strip()
     if not any(character.isprintable() and not character.isspace() for character in prompt):
-        problems.append(_problem("prompt", "must not be blank", "不能为空白"))
+        problems.append(Problem(path, Text(en="must not be blank", zh="不能为空白")))
     elif len(prompt) > MAX_PROMPT_CHARS:
         problems.append(
-            _problem(
-                "prompt",
-                f"must be at most {MAX_PROMPT_CHARS} characters; got {len(prompt)}",
-                f"最多 {MAX_PROMPT_CHARS} 个字符；收到 {len(prompt)} 个",
+            Problem(
+                path,
+                Text(
+                    en=f"must be at most {MAX_PROMPT_CHARS} characters; got {len(prompt)}",
+                    zh=f"最多 {MAX_PROMPT_CHARS} 个字符；收到 {len(prompt)} 个",
+                ),
             )
         )
     return prompt

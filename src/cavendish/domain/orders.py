@@ -5,12 +5,16 @@ from typing import Literal
 import msgspec
 
 from cavendish.domain.errors import FailCode
+from cavendish.domain.files import FileUse
 from cavendish.domain.tasks import AccountId, KeyId, TaskId, TaskState
 from cavendish.domain.text import Text
 
 
 class NewTask(msgspec.Struct, frozen=True):
-    """A checked create, ready to be written. `price` in credits; `input_blobs` hold inline images."""
+    """A checked create, ready to be written. `price` in credits.
+
+    `input_blobs` hold inline images; `files` are uploaded ones that its input refers to.
+    """
 
     account_id: AccountId
     key_id: KeyId
@@ -22,6 +26,7 @@ class NewTask(msgspec.Struct, frozen=True):
     price: int
     input_blobs: tuple[str, ...] = ()
     idempotency_key: str | None = None
+    files: tuple[FileUse, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True):

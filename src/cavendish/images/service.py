@@ -5,6 +5,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from cavendish.images import probe, transcode
@@ -33,6 +34,10 @@ class PillowImages:
     async def probe(self, data: bytes) -> ImageInfo:
         """What `data` is: a whole PNG, JPEG or WebP still image, at most 30 MB and 50 megapixels. Raises BadImage."""
         return await self._run(lambda: probe.probe(data))
+
+    async def probe_file(self, path: Path) -> ImageInfo:
+        """What the file at `path` is. Only as many files as there are threads are in memory. Raises BadImage."""
+        return await self._run(lambda: probe.probe(path.read_bytes()))
 
     async def deliverable(self, data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
         """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage.
