@@ -136,6 +136,7 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         low=0,
         high=36_500,
+    ),
     Setting(
         "UPLOAD_RETENTION_HOURS",
         "float",
@@ -154,7 +155,6 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         low=1,
         high=1_000_000_000,
-    ),
     ),
     Setting(
         "QUERIES_PER_MINUTE",
@@ -213,8 +213,6 @@ SETTINGS: tuple[Setting, ...] = (
         Text(en="The least important log lines to write.", zh="输出的最低日志级别。"),
         choices=("debug", "info", "warning", "error"),
     ),
-    upload_retention_hours: float
-    upload_account_megabytes: int
 )
 
 
@@ -235,6 +233,8 @@ class Settings:
     task_deadline_seconds: float
     shutdown_grace_seconds: float
     retention_days: int
+    upload_retention_hours: float
+    upload_account_megabytes: int
     queries_per_minute: int
     illustrator_processes: int
     simulator_latency_seconds: float

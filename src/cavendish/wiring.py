@@ -20,8 +20,8 @@ from cavendish.domain.text import Text
 from cavendish.engines.illustrator.engine import Illustrator
 from cavendish.engines.simulator import Simulator
 from cavendish.flows.deliver import Deliverer
-from cavendish.flows.files import Uploads
 from cavendish.flows.draw import Draw
+from cavendish.flows.files import Uploads
 from cavendish.flows.submit import Submit
 from cavendish.flows.sweep import Retention, Sweeper
 from cavendish.flows.work import Worker
@@ -30,19 +30,19 @@ from cavendish.ports import Engine, Fetcher
 from cavendish.settings import Settings
 from cavendish.store.accounts import PgAccounts
 from cavendish.store.callbacks import PgCallbacks
-from cavendish.store.files import PgFiles
 from cavendish.store.database import Database
 from cavendish.store.embedded import EmbeddedServer
+from cavendish.store.files import PgFiles
 from cavendish.store.listener import Listener
 from cavendish.store.migrate import migrate
 from cavendish.store.orders import PgTaskOrders
 from cavendish.store.queue import PgWorkQueue
 from cavendish.store.views import PgTaskViews
 from cavendish.web.account import AccountEndpoints
-from cavendish.web.files import FileEndpoints
 from cavendish.web.app import App
 from cavendish.web.auth import KeyRing
 from cavendish.web.callbacks import CallbackEndpoints
+from cavendish.web.files import FileEndpoints
 from cavendish.web.health import Check, Health
 from cavendish.web.limits import CreateGate, QueryLimit
 from cavendish.web.results import Results
@@ -166,15 +166,15 @@ class Parts:
         self.clock = SystemClock()
         self.catalog = load_catalog(settings.catalog_file)
         self.accounts = PgAccounts(database)
+        self.queue = PgWorkQueue(database)
+        self.listener = Listener(database.dsn)
+        self.blobs = ObjectBlobs(settings.blobs_url or f"file://{settings.data_dir.resolve() / 'blobs'}")
+        self.images = PillowImages()
         self.files = PgFiles(
             database,
             retention_hours=settings.upload_retention_hours,
             account_bytes=settings.upload_account_megabytes * 1_000_000,
         )
-        self.queue = PgWorkQueue(database)
-        self.listener = Listener(database.dsn)
-        self.blobs = ObjectBlobs(settings.blobs_url or f"file://{settings.data_dir.resolve() / 'blobs'}")
-        self.images = PillowImages()
 
     def engine(self) -> Engine:
         """The engine of the settings."""
@@ -187,7 +187,6 @@ class Parts:
         return LazyFetcher(allow_private=self.settings.allow_private_urls)
 
     def app(self, checks: dict[str, Check]) -> App:
-            files=self.files,
         """The HTTP application."""
         settings = self.settings
         keys = KeyRing(self.accounts, self.clock)
@@ -197,15 +196,10 @@ class Parts:
             orders=PgTaskOrders(self.database, self.clock),
             blobs=self.blobs,
             images=self.images,
+            files=self.files,
             public_url=settings.public_url,
             allow_private_urls=settings.allow_private_urls,
         )
-            files=FileEndpoints(
-                keys=keys,
-                uploads=Uploads(files=self.files, blobs=self.blobs, images=self.images, public_url=settings.public_url),
-                blobs=self.blobs,
-                limit=query_limit,
-            ),
         views = PgTaskViews(self.database)
         query_limit = QueryLimit(self.clock, settings.queries_per_minute)
         return App(
@@ -216,6 +210,12 @@ class Parts:
                 keys=keys, callbacks=PgCallbacks(self.database), views=views, limit=query_limit
             ),
             results=Results(self.blobs),
+            files=FileEndpoints(
+                keys=keys,
+                uploads=Uploads(files=self.files, blobs=self.blobs, images=self.images, public_url=settings.public_url),
+                blobs=self.blobs,
+                limit=query_limit,
+            ),
             account=AccountEndpoints(keys, self.accounts, self.catalog),
             health=Health({"database": self.database.answers, **checks}),
         )

@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from cavendish.domain.files import FILES_PATH
 from cavendish.domain.errors import RequestError
+from cavendish.domain.files import FILES_PATH
 from cavendish.domain.results import RESULTS_PATH
 from cavendish.web.account import AccountEndpoints
 from cavendish.web.answers import Answer, AnswerResponse, failure, fault, language_of, not_found, send_answer
-from cavendish.web.files import UPLOAD_PATH, FileEndpoints
 from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
 from cavendish.web.callbacks import CALLBACKS_PATH, SECRET_PATH, CallbackEndpoints
+from cavendish.web.files import UPLOAD_PATH, FileEndpoints
 from cavendish.web.health import Health
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
@@ -30,22 +30,22 @@ class App:
         *,
         create: CreateTask,
         query: QueryTask,
-        files: FileEndpoints,
         lists: TaskLists,
         callbacks: CallbackEndpoints,
         results: Results,
+        files: FileEndpoints,
         account: AccountEndpoints,
         health: Health,
-        self._files = files
     ) -> None:
         self._create = create
         self._query = query
-                Route(UPLOAD_PATH, _elsewhere, methods=["POST"]),
         self._results = results
+        self._files = files
         router = Router(
             [
                 Route(CREATE_PATH, _elsewhere, methods=["POST"]),
                 Route(QUERY_PATH + "{task_id}", _elsewhere, methods=["GET"]),
+                Route(UPLOAD_PATH, _elsewhere, methods=["POST"]),
                 Route("/api/v1/tasks", lists.list, methods=["GET"]),
                 Route("/api/v1/tasks/cancel/{task_id}", lists.cancel, methods=["POST"]),
                 Route(CALLBACKS_PATH + "{task_id}", callbacks.show, methods=["GET"]),
@@ -86,16 +86,16 @@ class App:
         path: str = scope["path"]
         method: str = scope["method"]
         if method == "POST" and path == CREATE_PATH:
-        if method == "POST" and path == UPLOAD_PATH:
-            return await self._files.upload(scope, receive)
-        if path.startswith(FILES_PATH):
-            await self._files.show(scope, send)
-            return None
             return await self._create(scope, receive)
         if method in ("GET", "HEAD") and path.startswith(QUERY_PATH):
             return await self._query(scope, path[len(QUERY_PATH) :])
         if path.startswith(RESULTS_PATH):
             await self._results(scope, send)
+            return None
+        if method == "POST" and path == UPLOAD_PATH:
+            return await self._files.upload(scope, receive)
+        if path.startswith(FILES_PATH):
+            await self._files.show(scope, send)
             return None
         scope["app"] = self  # Starlette's sign that its exceptions are handled by us
         await self._rest(scope, receive, send)
