@@ -27,6 +27,7 @@ from cavendish.flows.sweep import Retention, Sweeper
 from cavendish.flows.work import Worker
 from cavendish.images.service import PillowImages
 from cavendish.ports import Engine, Fetcher
+from cavendish.prompt_rules import prompt_rules
 from cavendish.settings import Settings
 from cavendish.store.accounts import PgAccounts
 from cavendish.store.callbacks import PgCallbacks
@@ -45,6 +46,7 @@ from cavendish.web.callbacks import CallbackEndpoints
 from cavendish.web.files import FileEndpoints
 from cavendish.web.health import Check, Health
 from cavendish.web.limits import CreateGate, QueryLimit
+from cavendish.web.prompts import PromptHelp
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CreateTask, QueryTask
@@ -217,6 +219,7 @@ class Parts:
                 limit=query_limit,
             ),
             account=AccountEndpoints(keys, self.accounts, self.catalog),
+            prompts=PromptHelp(keys=keys, rules=prompt_rules(), catalog=self.catalog, limit=query_limit),
             health=Health({"database": self.database.answers, **checks}),
         )
 

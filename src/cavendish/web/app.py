@@ -17,6 +17,7 @@ from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
 from cavendish.web.callbacks import CALLBACKS_PATH, SECRET_PATH, CallbackEndpoints
 from cavendish.web.files import UPLOAD_PATH, FileEndpoints
 from cavendish.web.health import Health
+from cavendish.web.prompts import IMPROVE_PATH, PromptHelp
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CREATE_PATH, QUERY_PATH, CreateTask, QueryTask
@@ -35,6 +36,7 @@ class App:
         results: Results,
         files: FileEndpoints,
         account: AccountEndpoints,
+        prompts: PromptHelp,
         health: Health,
     ) -> None:
         self._create = create
@@ -54,6 +56,7 @@ class App:
                 Route(SECRET_PATH + "/rotate", callbacks.rotate, methods=["POST"]),
                 Route("/api/v1/user/balance", account.balance, methods=["GET"]),
                 Route("/api/v1/models", account.models, methods=["GET"]),
+                Route(IMPROVE_PATH, prompts.improve, methods=["POST"]),
                 Route("/healthz", health.healthz, methods=["GET"]),
                 Route("/readyz", health.readyz, methods=["GET"]),
             ],
