@@ -1,5 +1,6 @@
 """The `input` object of a create: rules in, typed values out. Every wrong field is reported at once."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from cavendish.domain.urls import check_url
 
 MAX_PROMPT_CHARS = 10_000
 MAX_SEED = 2**63 - 1
+SEEN = r"[^\s\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+"""Matches a character that leaves a mark: not white space, not control, not invisible formatting."""
 RATIO_FIELDS = ("image_size", "aspect_ratio")
 DATA_URI_PREFIX = "data:image/"
 _FORMATS: Mapping[str, Literal["png", "jpeg"]] = MappingProxyType({"png": "png", "jpeg": "jpeg", "jpg": "jpeg"})
@@ -94,7 +97,7 @@ def check_prompt(path: str, value: object, problems: list[Problem]) -> str:
         problems.append(Problem(path, Text(en=f"must be a string; got {got}", zh=f"必须是字符串；收到 {got}")))
         return ""
     prompt = value.strip()
-    if not any(character.isprintable() and not character.isspace() for character in prompt):
+    if re.search(SEEN, prompt) is None:
         problems.append(Problem(path, Text(en="must not be blank", zh="不能为空白")))
     elif len(prompt) > MAX_PROMPT_CHARS:
         problems.append(
@@ -235,28 +238,34 @@ def _seed(value: object, problems: list[Problem]) -> int | None:
     return value
 
 
+def prompt_schema() -> dict[str, Any]:
+    """The rule of a prompt as a JSON Schema."""
+    return {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS, "pattern": SEEN}
+
+
 def input_schema(model: Model) -> dict[str, Any]:
-    """The rules above as a JSON Schema (2020-12) of the model's `input`."""
+    """The rules above as a JSON Schema (2020-12) of the model's `input`. `null` is as good as absent."""
     row = model.row
     references: dict[str, Any] = {
-        "type": "array",
+        "type": "array" if row.images.required else ["array", "null"],
         "items": {"type": "string", "format": "uri"},
         "minItems": row.images.min,
         "maxItems": row.images.max,
         "description": "PNG, JPEG or WebP by http(s) URL or data URI / 图片的 http(s) URL 或 data URI",
     }
     properties: dict[str, Any] = {
-        "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS},
+        "prompt": prompt_schema(),
         row.images.field: references,
-        row.ratio_field: {"type": "string", "enum": list(row.ratios), "default": row.ratios[0]},
+        row.ratio_field: _choices_schema(row.ratios),
     }
     if len(model.resolutions) > 1:
-        properties["resolution"] = {
-            "type": "string",
-            "enum": list(model.resolutions),
-            "default": model.resolutions[0],
-        }
-    properties["output_format"] = {"type": "string", "enum": ["png", "jpeg", "jpg"], "default": row.formats[0]}
-    properties["seed"] = {"type": "integer", "minimum": -MAX_SEED, "maximum": MAX_SEED}
+        cased = dict.fromkeys(spelling for r in model.resolutions for spelling in (r, r.upper()))
+        properties["resolution"] = _choices_schema(tuple(cased))
+    properties["output_format"] = {**_choices_schema(("png", "jpeg", "jpg")), "default": row.formats[0]}
+    properties["seed"] = {"type": ["integer", "null"], "minimum": -MAX_SEED, "maximum": MAX_SEED}
     required = ["prompt", row.images.field] if row.images.required else ["prompt"]
     return {"type": "object", "required": required, "properties": properties}
+
+
+def _choices_schema(choices: tuple[str, ...]) -> dict[str, Any]:
+    return {"type": ["string", "null"], "enum": [*choices, None], "default": choices[0]}
