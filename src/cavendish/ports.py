@@ -24,6 +24,7 @@ from cavendish.domain.orders import (
     TaskView,
     Work,
 )
+from cavendish.domain.progress import Position
 from cavendish.domain.tasks import AccountId, TaskId, TaskState
 from cavendish.domain.text import Text
 
@@ -196,6 +197,16 @@ class TaskViews(Protocol):
 
     async def list(self, account_id: AccountId, wanted: TaskFilter, limit: int, cursor: str | None) -> TaskPage:
         """The account's tasks, newest first. Raises InvalidRequest (the cursor), StoreUnavailable."""
+
+    async def positions(self, task_ids: Sequence[TaskId]) -> Mapping[TaskId, Position]:
+        """How far these tasks have come, those that exist. Raises StoreUnavailable."""
+
+
+class Watching(Protocol):
+    """Tells the processes that move tasks that somebody waits."""
+
+    async def watch(self, *, moves: bool) -> None:
+        """Have them announce what ends, or everything that moves, for half a minute. Raises StoreUnavailable."""
 
 
 class TaskCancels(Protocol):

@@ -69,6 +69,7 @@ async def serve(settings: Settings, host: str, port: int, *, with_worker: bool, 
                 stopped.cancel()
                 if worker is not None:
                     await worker.stop(settings.shutdown_grace_seconds)
+                parts.waiting.close()  # after the worker's last pictures, for which callers may be waiting
                 server.should_exit = True
                 await serving
         log.info("stopped")

@@ -24,12 +24,14 @@ from cavendish.flows.draw import Draw
 from cavendish.flows.files import Uploads
 from cavendish.flows.submit import Submit
 from cavendish.flows.sweep import Retention, Sweeper
+from cavendish.flows.waiting import WaitingRoom
 from cavendish.flows.work import Worker
 from cavendish.images.service import PillowImages
 from cavendish.ports import Engine, Fetcher
 from cavendish.prompt_rules import prompt_rules
 from cavendish.settings import Settings
 from cavendish.store.accounts import PgAccounts
+from cavendish.store.announcements import Announcements
 from cavendish.store.callbacks import PgCallbacks
 from cavendish.store.database import Database
 from cavendish.store.embedded import EmbeddedServer
@@ -43,6 +45,7 @@ from cavendish.web.account import AccountEndpoints
 from cavendish.web.app import App
 from cavendish.web.auth import KeyRing
 from cavendish.web.callbacks import CallbackEndpoints
+from cavendish.web.events import TaskEvents
 from cavendish.web.files import FileEndpoints
 from cavendish.web.health import Check, Health
 from cavendish.web.limits import CreateGate, QueryLimit
@@ -168,8 +171,12 @@ class Parts:
         self.clock = SystemClock()
         self.catalog = load_catalog(settings.catalog_file)
         self.accounts = PgAccounts(database)
-        self.queue = PgWorkQueue(database)
+        self.announcements = Announcements(database, self.clock)
+        self.queue = PgWorkQueue(database, self.announcements)
+        self.views = PgTaskViews(database)
+        self.waiting = WaitingRoom(self.views, self.announcements)
         self.listener = Listener(database.dsn)
+        self.listener.subscribe("cavendish_watched", self.announcements.watched)
         self.blobs = ObjectBlobs(settings.blobs_url or f"file://{settings.data_dir.resolve() / 'blobs'}")
         self.images = PillowImages()
         self.files = PgFiles(
@@ -202,11 +209,13 @@ class Parts:
             public_url=settings.public_url,
             allow_private_urls=settings.allow_private_urls,
         )
-        views = PgTaskViews(self.database)
+        self.listener.subscribe("cavendish_tasks", self.waiting.told)
+        views = self.views
         query_limit = QueryLimit(self.clock, settings.queries_per_minute)
         return App(
-            create=CreateTask(keys, submit, CreateGate(self.clock)),
-            query=QueryTask(keys, views, query_limit),
+            create=CreateTask(keys, submit, CreateGate(self.clock), self.waiting),
+            query=QueryTask(keys, views, query_limit, self.waiting),
+            events=TaskEvents(keys, self.waiting, query_limit),
             lists=TaskLists(keys=keys, views=views, cancels=self.queue, catalog=self.catalog, limit=query_limit),
             callbacks=CallbackEndpoints(
                 keys=keys, callbacks=PgCallbacks(self.database), views=views, limit=query_limit
@@ -283,7 +292,8 @@ class Parts:
         )
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Let go of waiting callers and of threads."""
+        self.waiting.close()
         self.images.close()
         self.blobs.close()
 

@@ -78,7 +78,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class TaskView(msgspec.Struct, frozen=True):
-    """A task as its owner sees it. Times in Unix milliseconds."""
+    """A task as its owner sees it. Times in Unix milliseconds; `attempt`: how often it was claimed."""
 
     id: TaskId
     account_id: AccountId
@@ -93,6 +93,7 @@ class TaskView(msgspec.Struct, frozen=True):
     created_ms: int
     finished_ms: int | None
     note: str | None
+    attempt: int = 0
 
 
 class TaskFilter(msgspec.Struct, frozen=True):

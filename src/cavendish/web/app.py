@@ -15,6 +15,7 @@ from cavendish.web.account import AccountEndpoints
 from cavendish.web.answers import Answer, AnswerResponse, failure, fault, language_of, not_found, send_answer
 from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
 from cavendish.web.callbacks import CALLBACKS_PATH, SECRET_PATH, CallbackEndpoints
+from cavendish.web.events import EVENTS_PATH, TaskEvents
 from cavendish.web.files import UPLOAD_PATH, FileEndpoints
 from cavendish.web.health import Health
 from cavendish.web.prompts import IMPROVE_PATH, PromptHelp
@@ -31,6 +32,7 @@ class App:
         *,
         create: CreateTask,
         query: QueryTask,
+        events: TaskEvents,
         lists: TaskLists,
         callbacks: CallbackEndpoints,
         results: Results,
@@ -41,12 +43,14 @@ class App:
     ) -> None:
         self._create = create
         self._query = query
+        self._events = events
         self._results = results
         self._files = files
         router = Router(
             [
                 Route(CREATE_PATH, _elsewhere, methods=["POST"]),
                 Route(QUERY_PATH + "{task_id}", _elsewhere, methods=["GET"]),
+                Route(EVENTS_PATH + "{task_id}", _elsewhere, methods=["GET"]),
                 Route(UPLOAD_PATH, _elsewhere, methods=["POST"]),
                 Route("/api/v1/tasks", lists.list, methods=["GET"]),
                 Route("/api/v1/tasks/cancel/{task_id}", lists.cancel, methods=["POST"]),
@@ -91,12 +95,14 @@ class App:
         if method == "POST" and path == CREATE_PATH:
             return await self._create(scope, receive)
         if method in ("GET", "HEAD") and path.startswith(QUERY_PATH):
-            return await self._query(scope, path[len(QUERY_PATH) :])
+            return await self._query(scope, receive, path[len(QUERY_PATH) :])
         if path.startswith(RESULTS_PATH):
             await self._results(scope, send)
             return None
         if method == "POST" and path == UPLOAD_PATH:
             return await self._files.upload(scope, receive)
+        if method in ("GET", "HEAD") and path.startswith(EVENTS_PATH):
+            return await self._events(scope, receive, send, path[len(EVENTS_PATH) :])
         if path.startswith(FILES_PATH):
             await self._files.show(scope, send)
             return None

@@ -3,18 +3,21 @@
 import asyncio
 from typing import Any
 
-from cavendish.domain.errors import NotFound, RateLimited
+from cavendish.domain.errors import NotFound, RateLimited, StoreUnavailable
 from cavendish.domain.idempotency import checked_key
+from cavendish.domain.orders import Caller, TaskView
 from cavendish.domain.task_data import task_data
 from cavendish.domain.tasks import TaskId
 from cavendish.domain.text import Text, shortened
 from cavendish.flows.submit import Submit
+from cavendish.flows.waiting import HungUp, WaitingRoom
 from cavendish.ports import TaskViews
 from cavendish.web.answers import Answer, language_of, success
-from cavendish.web.asgi import Headers, Receive, Scope, header, origin, read_body, too_large
+from cavendish.web.asgi import Disconnected, Headers, Receive, Scope, header, origin, read_body, too_large
 from cavendish.web.auth import KeyRing
 from cavendish.web.bodies import BODY_LIMIT_BYTES, json_object
 from cavendish.web.limits import CreateGate, QueryLimit
+from cavendish.web.waiting import hang_up, preferred_wait, wait_of_query
 
 CREATE_PATH = "/api/v1/tasks/create"
 QUERY_PATH = "/api/v1/tasks/query/"
@@ -28,10 +31,11 @@ MAX_ID_CHARS = 200
 class CreateTask:
     """POST /api/v1/tasks/create"""
 
-    def __init__(self, keys: KeyRing, submit: Submit, gate: CreateGate) -> None:
+    def __init__(self, keys: KeyRing, submit: Submit, gate: CreateGate, room: WaitingRoom) -> None:
         self._keys = keys
         self._submit = submit
         self._gate = gate
+        self._room = room
         self._large = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive) -> Answer:
@@ -57,26 +61,52 @@ class CreateTask:
         except RateLimited as refusal:
             self._gate.close(caller.key_id, refusal)
             raise
-        return success({"taskId": accepted.task_id}, REPLAYED if accepted.replayed else ())
+        extra = REPLAYED if accepted.replayed else ()
+        seconds = preferred_wait(scope)
+        if seconds is not None:
+            del body, decoded  # they may be large, and the wait long
+            task = await self._waited(caller, accepted.task_id, seconds, receive)
+            if task is not None:
+                applied = (b"preference-applied", f"wait={seconds}".encode())
+                return success(task_data(task, language_of(scope)), (*extra, applied))
+        return success({"taskId": accepted.task_id}, extra)
+
+    async def _waited(self, caller: Caller, task_id: TaskId, seconds: float, receive: Receive) -> TaskView | None:
+        try:
+            return await self._room.until_ended(task_id, caller.account_id, seconds, hang_up(receive))
+        except HungUp:
+            raise Disconnected from None
+        except StoreUnavailable:
+            return None  # accepted it is, all the same: its id must reach the caller
 
 
 class QueryTask:
     """GET /api/v1/tasks/query/{taskId}"""
 
-    def __init__(self, keys: KeyRing, views: TaskViews, limit: QueryLimit) -> None:
+    def __init__(self, keys: KeyRing, views: TaskViews, limit: QueryLimit, room: WaitingRoom) -> None:
         self._keys = keys
         self._views = views
+        self._room = room
         self._limit = limit
 
-    async def __call__(self, scope: Scope, task_id: str) -> Answer:
-        """Answer with the caller's task.
+    async def __call__(self, scope: Scope, receive: Receive, task_id: str) -> Answer:
+        """Answer with the caller's task: at once, or with `?wait=SECONDS` when it has ended or the time is over.
 
         Raises:
             NotFound: no such task, or another account's: the two cannot be told apart.
         """
         caller = await self._keys.caller(scope)
+        seconds = wait_of_query(scope["query_string"]) if scope["query_string"] else 0.0
         self._limit.count(caller.key_id)
-        task = await self._views.find(TaskId(task_id)) if could_be_an_id(task_id) else None
+        if not could_be_an_id(task_id):
+            raise no_such_task(task_id)
+        if seconds:
+            try:
+                task = await self._room.until_ended(TaskId(task_id), caller.account_id, seconds, hang_up(receive))
+            except HungUp:
+                raise Disconnected from None
+        else:
+            task = await self._views.find(TaskId(task_id))
         if task is None or task.account_id != caller.account_id:
             raise no_such_task(task_id)
         return success(task_data(task, language_of(scope)))
