@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cavendish.cli import prompt, servers
+from cavendish.cli import generate, prompt, servers
 from cavendish.cli.accounts import credits_app, keys_app
 from cavendish.cli.callbacks import callbacks_app, webhook_app
 from cavendish.cli.common import fail
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(servers.app)
+app.add_typer(generate.app)
 app.add_typer(prompt.app)
 app.add_typer(keys_app, name="keys")
 app.add_typer(credits_app, name="credits")

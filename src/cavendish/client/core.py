@@ -48,8 +48,10 @@ UPLOAD_SECONDS = 120.0
 DOWNLOAD_SECONDS = 120.0
 MOST_RESULT_BYTES = 256_000_000
 WAIT_SECONDS = 30
-WATCH_SECONDS = 2
+WATCH_SECONDS = 1
 """How long the server is asked to wait when the caller wants to hear of states in between."""
+MARGIN_SECONDS = 0.5
+"""How long before the deadline a server that waits must have answered."""
 
 Watch = Callable[[Task], object]
 
@@ -96,8 +98,8 @@ class Core(Calls):
         looks = 0
         waits = self.waits is not False
         while True:
-            longest = WATCH_SECONDS if watch is not None else WAIT_SECONDS
-            ask = int(min(longest, deadline.left())) if waits else 0
+            longest = WAIT_SECONDS if watch is None else WATCH_SECONDS if seen is not None else 0
+            ask = max(0, int(min(longest, deadline.left() - MARGIN_SECONDS))) if waits else 0
             began = self.clock()
             try:
                 task = yield from self.query(task_id, deadline, wait_seconds=ask, patient=True)
@@ -118,7 +120,10 @@ class Core(Calls):
             if ask and self.clock() - began >= ask * 0.8:
                 self.waits = True
                 continue
-            waits = waits and self.waits is True  # an early answer of a server that can wait: it is stopping, say
+            if waits and longest == 0:
+                continue  # that was the first look
+            if ask:
+                waits = self.waits is True  # an early answer of a server that can wait: it is stopping, say
             looks += 1
             yield Pause(min(polling(looks, self.roll()), deadline.left()))
 
@@ -227,8 +232,8 @@ class Core(Calls):
 
 def _still_running(task_id: str, deadline: Deadline, why: str) -> TimedOut:
     error = TimedOut(
-        f"{task_id} has not ended within {deadline.seconds:g} s ({why}). It goes on: wait for it again with "
-        f"wait({task_id!r}); asking anew would be a second task"
+        f"{task_id} has not ended within {deadline.seconds:g} s: {why}. It goes on; wait for it again instead of "
+        f"creating another"
     )
     error.task_id = task_id
     return error
