@@ -97,9 +97,11 @@ class WaitingRoom:
         return self._count
 
     def told(self, payload: str) -> None:
-        """Another process announces tasks: `e` ended or `m` moved, then ids. Empty: announcements may be lost."""
+        """Some process announces tasks: `e` ended or `m` moved, then ids. Without ids: some may have been missed."""
         kind, *ids = payload.split(" ")
-        self._look_at_all = self._look_at_all or not ids
+        if not ids:
+            self._look_at_all = True
+            self._ends_signed_until = self._moves_signed_until = 0.0
         for task_id in ids:
             for watch in self._watches.get(TaskId(task_id), ()):
                 if watch.moves or kind == "e":
@@ -124,6 +126,7 @@ class WaitingRoom:
             task = await self._find(task_id, account_id)
             if task is None or task.state in TERMINAL or watch is None:
                 return task
+            del task  # its prompt may be long, and so the wait
             with contextlib.suppress(TimeoutError), _heard(hang_up, watch):
                 async with asyncio.timeout(seconds):
                     while not self._closed:
@@ -134,6 +137,7 @@ class WaitingRoom:
                             task = await self._find(task_id, account_id)
                             if task is None or task.state in TERMINAL:
                                 return task
+                            del task
         return await self._find(task_id, account_id)
 
     async def states(
@@ -157,6 +161,7 @@ class WaitingRoom:
                 return
             seen = max(after, position(task.attempt, task.state))
             yield task
+            task = None
             if watch is None:
                 return
             with _heard(hang_up, watch):
@@ -180,6 +185,7 @@ class WaitingRoom:
                     if now > seen:
                         seen = now
                         yield task
+                    task = None  # its prompt may be long, and so the wait
 
     async def _find(self, task_id: TaskId, account_id: AccountId) -> TaskView | None:
         task = await self._views.find(task_id)

@@ -20,6 +20,8 @@ WATCHED_SECONDS = 30.0
 PAYLOAD_BYTES = 7_900
 """PostgreSQL takes less than 8,000 bytes in one notification."""
 MAX_PENDING = 50_000
+ASK = "?"
+"""Announced when moves may have gone unannounced: whoever waits looks at once, and gives a sign."""
 
 log = structlog.get_logger("cavendish.announcements")
 
@@ -44,10 +46,13 @@ class Announcements:
         await self._database.fetch(self._sql["watch"], "moves" if moves else "ends")
 
     def watched(self, payload: str) -> None:
-        """Somebody waits somewhere: for moves, or for ends alone. Empty: signs may have been missed, so assume it."""
+        """Somebody waits somewhere: for moves, or for ends alone. Empty: signs may have been missed, so ask for them."""
+        if not payload:
+            self._announce(ASK, ("",))
+            return
         until = self._clock.monotonic() + WATCHED_SECONDS
         self._ends_until = until
-        if payload != "ends":
+        if payload == "moves":
             self._moves_until = until
 
     def ended(self, task_ids: Iterable[str]) -> None:
@@ -79,7 +84,7 @@ class Announcements:
 
 
 def payloads(moves: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Notifications within the payload's bound: `e` or `m`, then ids, separated by blanks."""
+    """Notifications within the payload's bound: `e` or `m`, then ids, separated by blanks; or ASK alone."""
     lines: dict[str, list[str]] = {}
     sizes: dict[str, int] = {}
     for kind, task_id in moves:
@@ -90,4 +95,4 @@ def payloads(moves: Iterable[tuple[str, str]]) -> Iterator[str]:
         lines.setdefault(kind, []).append(task_id)
         sizes[kind] = size
     for kind, ids in lines.items():
-        yield " ".join([kind, *ids])
+        yield " ".join([kind, *ids]).rstrip()

@@ -69,9 +69,11 @@ class TaskEvents:
             opening = f"retry: {RETRY_MILLISECONDS}\n\n".encode()
             if scope["method"] == "GET":
                 await _send(send, opening + _event(task, language) if now > after else opening)
+                task = None  # its prompt may be long, and so the wait
                 try:
                     async for task in states:
                         await _send(send, b": still here\n\n" if task is None else _event(task, language))
+                        task = None
                 except HungUp:
                     raise Disconnected from None
         await send({"type": "http.response.body", "body": b""})

@@ -10,7 +10,7 @@ from cavendish.web.asgi import Receive, Scope, header
 
 MAX_WAIT_SECONDS = 60
 
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 # Source: RFC 7240, sections 2 and 4.3.
 _PREFER_WAIT = re.compile(rb"(?:^|,)\s*wait\s*=\s*(\"?)([0-9]{1,9})\1\s*(?=[,;]|$)", re.IGNORECASE)
 
