@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cavendish.cli.common import COMMAND_ACCOUNT, language
@@ -15,8 +16,10 @@ from cavendish.client.config import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from cavendish.domain.errors import Misconfigured, NotFound
 from cavendish.domain.limits import KeyLimits
 from cavendish.domain.text import Text
-from cavendish.settings import Settings
-from cavendish.wiring import Parts
+
+if TYPE_CHECKING:  # the server is imported only where one is started
+    from cavendish.settings import Settings
+    from cavendish.wiring import Parts
 
 KEY_FILE = "command-line.key"
 LIMITS = KeyLimits(creates_per_minute=1_000_000, in_flight=1_000_000)
@@ -103,7 +106,7 @@ def _asked_for_logs(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("CAVENDISH_LOG_LEVEL"))
 
 
-async def own_key(parts: Parts, settings: Settings) -> str:
+async def own_key(parts: "Parts", settings: "Settings") -> str:
     """A key of the account `command-line`, kept in the data folder, readable by its owner only.
 
     On the embedded database, where whoever can run this is the operator, the account begins with some credits.
