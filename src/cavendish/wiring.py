@@ -50,6 +50,7 @@ from cavendish.web.files import FileEndpoints
 from cavendish.web.health import Check, Health
 from cavendish.web.limits import CreateGate, QueryLimit
 from cavendish.web.prompts import PromptHelp
+from cavendish.web.reference import Reference
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CreateTask, QueryTask
@@ -230,6 +231,7 @@ class Parts:
             account=AccountEndpoints(keys, self.accounts, self.catalog),
             prompts=PromptHelp(keys=keys, rules=prompt_rules(), catalog=self.catalog, limit=query_limit),
             health=Health({"database": self.database.answers, **checks}),
+            reference=Reference(self.catalog),
         )
 
     def worker(self, engine: Engine, fetcher: Fetcher) -> Worker:

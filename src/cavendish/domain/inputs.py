@@ -264,7 +264,11 @@ def input_schema(model: Model) -> dict[str, Any]:
     properties["output_format"] = {**_choices_schema(("png", "jpeg", "jpg")), "default": row.formats[0]}
     properties["seed"] = {"type": ["integer", "null"], "minimum": -MAX_SEED, "maximum": MAX_SEED}
     required = ["prompt", row.images.field] if row.images.required else ["prompt"]
-    return {"type": "object", "required": required, "properties": properties}
+    same = [(row.ratio_field, next(f for f in RATIO_FIELDS if f != row.ratio_field))]
+    if row.images.also is not None:
+        same.append((row.images.field, row.images.also))
+    only_one = [{"anyOf": [{"properties": {name: {"type": "null"}}} for name in pair]} for pair in same]
+    return {"type": "object", "required": required, "properties": properties, "allOf": only_one}
 
 
 def _choices_schema(choices: tuple[str, ...]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from cavendish.web.events import EVENTS_PATH, TaskEvents
 from cavendish.web.files import UPLOAD_PATH, FileEndpoints
 from cavendish.web.health import Health
 from cavendish.web.prompts import IMPROVE_PATH, PromptHelp
+from cavendish.web.reference import DOCS_PATH, OPENAPI_PATH, Reference
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CREATE_PATH, QUERY_PATH, CreateTask, QueryTask
@@ -40,13 +41,14 @@ class App:
         account: AccountEndpoints,
         prompts: PromptHelp,
         health: Health,
+        reference: Reference,
     ) -> None:
         self._create = create
         self._query = query
         self._events = events
         self._results = results
         self._files = files
-        router = Router(
+        self._router = Router(
             [
                 Route(CREATE_PATH, _elsewhere, methods=["POST"]),
                 Route(QUERY_PATH + "{task_id}", _elsewhere, methods=["GET"]),
@@ -63,12 +65,21 @@ class App:
                 Route(IMPROVE_PATH, prompts.improve, methods=["POST"]),
                 Route("/healthz", health.healthz, methods=["GET"]),
                 Route("/readyz", health.readyz, methods=["GET"]),
+                Route(OPENAPI_PATH, reference.document, methods=["GET"]),
+                Route(DOCS_PATH, reference.page, methods=["GET"]),
+                Route(DOCS_PATH + "/{name}", reference.asset, methods=["GET"]),
             ],
             redirect_slashes=False,
         )
         self._rest = ExceptionMiddleware(
-            router, handlers={HTTPException: _http_exception, RequestError: _request_error}
+            self._router, handlers={HTTPException: _http_exception, RequestError: _request_error}
         )
+
+    def routes(self) -> list[tuple[str, str]]:
+        """(method, path) of all that is served; HEAD, and what the reference page loads, go without saying."""
+        listed = [(m, r.path) for r in self._router.routes if isinstance(r, Route) for m in r.methods or ()]
+        named = [*listed, ("GET", RESULTS_PATH + "{name}"), ("GET", FILES_PATH + "{name}")]
+        return [(m, path) for m, path in named if m != "HEAD" and not path.startswith(DOCS_PATH + "/")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Never raises for a request that can still be answered."""
