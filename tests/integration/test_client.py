@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -20,9 +21,11 @@ from cavendish.client import (
     CallbackRejected,
     Client,
     ConnectionFailed,
+    Image,
     InsufficientCredits,
     InvalidRequest,
     NotFound,
+    Task,
     TaskFailed,
     TimedOut,
     Unauthorized,
@@ -146,8 +149,51 @@ async def test_an_input_image_may_be_a_path_bytes_a_pil_image_or_a_url(server: R
         return {kind: client.download(client.wait(task_id)) for kind, task_id in ids.items()}
 
     images = await with_client(server, use)
+    sent = {kind: image.task.param["input"]["image_urls"][0] for kind, image in images.items()}
+    assert all(sent[kind].startswith(f"{server.url}/files/") for kind in ("path", "text path", "bytes", "pil", "image"))
     assert {kind: image.size for kind, image in images.items()} == dict.fromkeys(images, (1184, 864))
     assert {image.task.model for image in images.values()} == {"google/nano-banana-edit"}
+
+
+async def test_an_upload_serves_several_tasks_and_a_url_needs_none(server: Running) -> None:
+    def use(client: Client) -> None:
+        upload = client.upload(PHOTO)
+        assert (upload.width, upload.height, upload.format, upload.bytes) == (40, 30, "png", len(PHOTO))
+        assert upload.expires_ms is not None
+        ids = [client.create("make it blue", images=image) for image in (upload, upload.url, client.references(PHOTO))]
+        assert {client.wait(task_id).state for task_id in ids} == {"success"}
+        with pytest.raises(BadArgument, match="needs no upload"):
+            client.upload(upload.url)
+
+    await with_client(server, use)
+
+
+async def test_the_server_is_asked_to_wait_where_it_can(server: Running) -> None:
+    def use(client: Client) -> bool | None:
+        client.generate("[simulate:seconds=1.2] slow", timeout=30)
+        client.wait(client.create("[simulate:seconds=2.2] slow"), on_state=lambda _: None)
+        return client._core.waits
+
+    assert await with_client(server, use) is True
+
+
+def test_show_uses_the_notebook_where_there_is_one_and_else_what_opens_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = Image(PHOTO, Task("task_1", "m", "success"))
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    image.show()
+    displayed: list[object] = []
+    notebook = SimpleNamespace(get_ipython=object)
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=displayed.append))
+    image.show()
+
+    file = Path(opened[0].removeprefix("file://"))
+    assert file.read_bytes() == PHOTO
+    file.unlink()
+    assert (len(opened), displayed) == (1, [image])
 
 
 async def test_what_cannot_be_an_input_image_is_refused_before_anything_is_paid(
@@ -231,14 +277,8 @@ async def test_a_connection_cut_after_the_create_was_accepted_leaves_one_task(
         key = await server.new_key()
         url = f"http://127.0.0.1:{proxy.port}"
         async with AsyncClient(url, key, repeats_creates=knows_keys) as client:
-            created = key_of_first = None
-            try:
-                created = await client.create("a red apple")
-            except ConnectionFailed as error:  # this server does not say that it knows keys, so nothing was repeated
-                key_of_first = error.idempotency_key
-            if key_of_first is not None:
-                assert knows_keys is None
-                created = await client.create("a red apple", idempotency_key=key_of_first)
+            # With None it asks: this server's /openapi.json says that it knows keys.
+            created = await client.create("a red apple")
             tasks = [task.id async for task in client.tasks()]
 
     assert [created] == tasks == cuts

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -225,8 +227,8 @@ async def test_ctrl_c_in_a_batch_leads_to_the_same_command_again(desk: Desk) -> 
     assert await desk.tasks() == 3
 
 
-def in_terminal(desk: Desk, arguments: list[str], environment: Mapping[str, str]) -> bytes:
-    """Everything that a command writes to a terminal of 100 columns."""
+def in_terminal(desk: Desk, arguments: list[str], environment: Mapping[str, str], attributes: bytes = b"") -> bytes:
+    """Everything that a command writes to a terminal, which answers with `attributes` when it is asked for them."""
     ours, theirs = pty.openpty()
     try:
         command = desk.start(
@@ -235,6 +237,8 @@ def in_terminal(desk: Desk, arguments: list[str], environment: Mapping[str, str]
             stdout=theirs,
             stderr=theirs,
             environment={"COLUMNS": "100", "LINES": "30", **environment},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
         written = b""
@@ -247,6 +251,8 @@ def in_terminal(desk: Desk, arguments: list[str], environment: Mapping[str, str]
                 if not piece:
                     break
                 written += piece
+                if b"\x1b[c" in piece and attributes:
+                    os.write(ours, attributes)
             assert command.wait(60) == 0, written
         return written
     finally:
@@ -267,6 +273,17 @@ async def test_a_terminal_sees_a_live_line_and_the_picture(desk: Desk) -> None:
     assert written.rindex(b"drawing") < written.index(b"\x1b_G"), "the line has gone when the picture comes"
     assert written.count(b"\x1b[?25l") == written.count(b"\x1b[?25h"), "the cursor is back"
     assert text.rstrip().endswith("balance 97")
+
+
+@pytest.mark.parametrize(("attributes", "shown"), [(b"\x1b[?62;4;22c", True), (b"\x1b[?62;22c", False)])
+async def test_a_terminal_that_says_it_knows_sixel_gets_sixels(desk: Desk, attributes: bytes, shown: bool) -> None:
+    environment = {"TERM": "xterm-256color", "TERM_PROGRAM": ""}
+    written = await asyncio.to_thread(in_terminal, desk, ["generate", "a boat"], environment, attributes)
+
+    assert written.count(b"\x1b[c") == 1
+    assert (b'\x1bP0;1q"1;1;480;480' in written) is shown
+    assert b"22c" not in written, "the answer is not echoed"
+    assert b"a-boat.png" in written
 
 
 @pytest.mark.parametrize(

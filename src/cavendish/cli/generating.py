@@ -152,12 +152,13 @@ def _stopping(drawing: Drawing) -> Iterator[asyncio.Event]:
         interrupted.set()
         drawing.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = (signal.SIGINT, signal.SIGTERM) if sys.platform != "win32" else ()
+    for number in numbers:
         loop.add_signal_handler(number, on_signal)
     try:
         yield interrupted
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 
