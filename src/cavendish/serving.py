@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -25,6 +26,9 @@ log = structlog.get_logger("cavendish")
 DELIVERIES_GRACE_SECONDS = 6.5
 """How long a stopping process lets callbacks that are under way end: as long as the slowest answer may take."""
 
+OPEN_FILES = 65_536
+"""Connections are files; the 1,024 that many systems begin with are soon taken by callers who wait."""
+
 STANDBY_SECONDS = 1.0
 """How often a worker on standby looks whether it is needed."""
 
@@ -33,7 +37,12 @@ Announce = Callable[[Parts, str], Coroutine[Any, Any, None]]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run `main` on the fast event loop."""
+    """Run `main` on the fast event loop, with as many connections as the system lets us have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a system with a bound of its own: as good as before
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     # What was imported stays for ever and need not be searched for garbage again and again; and our own objects die by
     # reference count, so the search for cycles may come less often than after every 700 allocations.
     gc.collect()
