@@ -170,8 +170,7 @@ async def test_an_upload_serves_several_tasks_and_a_url_needs_none(server: Runni
 
 async def test_the_server_is_asked_to_wait_where_it_can(server: Running) -> None:
     def use(client: Client) -> bool | None:
-        client.generate("[simulate:seconds=1.2] slow", timeout=30)
-        client.wait(client.create("[simulate:seconds=2.2] slow"), on_state=lambda _: None)
+        client.wait(client.create("[simulate:seconds=1.3] slow"), on_state=lambda _: None)
         return client._core.waits
 
     assert await with_client(server, use) is True
@@ -245,7 +244,7 @@ async def test_an_idempotency_key_of_ones_own_makes_one_task_of_two_calls(server
 async def test_a_time_out_names_the_task_and_waiting_can_be_taken_up_again(server: Running) -> None:
     def use(client: Client) -> None:
         with pytest.raises(TimedOut) as late:
-            client.generate("[simulate:seconds=1.5] slow", timeout=0.7)
+            client.generate("[simulate:seconds=1] slow", timeout=0.5)
         task_id = late.value.task_id
         assert task_id is not None
         assert client.download(client.wait(task_id)).task.id == task_id
