@@ -253,9 +253,10 @@ def test_retry_after_may_be_a_date() -> None:
 
 def test_a_server_that_is_away_is_given_up_after_some_attempts_with_growing_waits() -> None:
     world = World(*[REFUSED] * 9)
-    with pytest.raises(ConnectionFailed, match="refused"):
+    with pytest.raises(ConnectionFailed, match="refused") as caught:
         world.create()
 
+    assert caught.value.idempotency_key is None, "nothing can have been accepted"
     assert world.pauses == [0.375, 0.75, 1.5, 3.0]
 
 

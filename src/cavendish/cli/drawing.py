@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from cavendish.cli.common import language
 from cavendish.cli.files import save_new
 from cavendish.cli.jobs import Job
 from cavendish.cli.journal import Entry, Journal
@@ -117,7 +118,7 @@ class Drawing:
         entry = self._journal.entry(identity) if self._journal is not None else Entry()
         if self._journal is not None and (file := self._journal.picture(identity)) is not None:
             return Outcome(job, "kept", entry.task_id, file=file)
-        if entry.unsure(time.time()):
+        if await self._unsure(entry):
             return Outcome(job, "refused", words=_unsure(self._journal))
         task_id = entry.task_id or job.task_id
         try:
@@ -127,15 +128,25 @@ class Drawing:
             return await self._finish(job, identity, wanted, task_id, told)
         except TimedOut as error:
             going = error.task_id or task_id
-            return Outcome(job, "late" if going else "refused", going, words=str(error))
+            fate_unknown = not going and error.idempotency_key is not None
+            words = f"{error}. {_fate_unknown(self._journal)}" if fate_unknown else str(error)
+            return Outcome(job, "late" if going else "refused", going, words=words)
         except ClientError as error:
-            return Outcome(job, "refused", error.task_id or task_id, words=str(error))
+            fate_unknown = error.task_id is None and task_id is None and error.idempotency_key is not None
+            words = f"{error}. {_fate_unknown(self._journal)}" if fate_unknown else str(error)
+            return Outcome(job, "refused", error.task_id or task_id, words=words)
         except _Stopped as stopped:
             return Outcome(job, "running", stopped.task_id)
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
             return Outcome(job, "running" if task_id else "skipped", task_id)
+
+    async def _unsure(self, entry: Entry) -> bool:
+        """Whether sending it again might be a second charge: an earlier create's fate is unknown, and so is its key."""
+        if entry.key is None or entry.task_id is not None:
+            return False
+        return entry.unsure(time.time()) or not await self._service.client.knows_idempotency_keys()
 
     async def _create(self, job: Job, identity: str, entry: Entry) -> str:
         key = entry.key or new_idempotency_key()
@@ -156,6 +167,10 @@ class Drawing:
             if self._journal is not None:
                 self._journal.created(identity, creating.result())
             raise _Stopped(creating.result()) from None
+        except ClientError as error:
+            if self._journal is not None and error.idempotency_key is None:
+                self._journal.failed(identity, "refused")  # certainly not accepted: nothing is open
+            raise
         if self._journal is not None:
             self._journal.created(identity, task_id)
         return task_id
@@ -197,12 +212,23 @@ class _Stopped(Exception):
 
 
 def _unsure(journal: Journal | None) -> str:
-    from cavendish.cli.common import language
-
     path = journal.path if journal is not None else ""
     if language() == "zh":
-        return f"一天多以前已发送，但不知是否被接受，再次发送可能重复付费；若仍要发送，请删除 {path} 中的对应行"
+        return (
+            "之前已发送，但不知是否被接受，而服务器不支持（或已忘记）其 Idempotency-Key，再次发送可能重复付费；"
+            f"若仍要发送，请删除 {path} 中的对应行"
+        )
     return (
-        f"was sent more than a day ago, and whether it was accepted is not known: sending it again might pay twice. "
-        f"If you want that, remove its line from {path}"
+        "was sent before, whether it was accepted is not known, and the server does not know its Idempotency-Key (any "
+        f"more): sending it again might pay twice. If you want that, remove its line from {path}"
     )
+
+
+def _fate_unknown(journal: Journal | None) -> str:
+    if journal is not None:
+        if language() == "zh":
+            return "不知是否已被接受；再次运行同一命令会查明"
+        return "Whether it was accepted is not known; the same command finds out when it is run again"
+    if language() == "zh":
+        return "不知是否已被接受：再次生成之前，请先查看任务列表"
+    return "Whether it was accepted is not known: look at the list of tasks before you generate it again"

@@ -146,6 +146,13 @@ class AsyncClient:
         """
         return await self._run(self._core.references(images_of(images), self._core.deadline(self._timeout + 120.0)))
 
+    async def knows_idempotency_keys(self) -> bool:
+        """Whether the server says that creates with the same `Idempotency-Key` are one task.
+
+        Where it does not, a create whose fate is unknown must not be repeated, with whatever key.
+        """
+        return await self._run(self._core.knows_keys(self._core.deadline(self._timeout)))
+
     async def aclose(self) -> None:
         """Let go of connections."""
         await self._http.aclose()

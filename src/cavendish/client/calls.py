@@ -4,16 +4,25 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from cavendish.client.answers import read_answer
 from cavendish.client.effects import Answer, Broken, Pause, Plan, Send, send
-from cavendish.client.errors import ApiError, BadArgument, ConnectionFailed, RateLimited, ServerError, TimedOut
+from cavendish.client.errors import (
+    ApiError,
+    BadArgument,
+    ClientError,
+    ConnectionFailed,
+    RateLimited,
+    ServerError,
+    TimedOut,
+)
 from cavendish.client.retry import ATTEMPTS, Deadline, backoff
 from cavendish.client.version import __version__
 
 CALL_SECONDS = 30.0
+Error = TypeVar("Error", bound=ClientError)
 
 
 class Calls:
@@ -82,9 +91,10 @@ class Calls:
             ConnectionFailed, TimedOut, RateLimited, ServerError: the last thing that stood in the way.
         """
         failures = 0
+        key = None  # of a create that may have been accepted
         while True:
             if deadline.over():
-                raise TimedOut(f"no answer within {deadline.seconds:g} s: {_shown(request)}")
+                raise _keyed(TimedOut(f"no answer within {deadline.seconds:g} s: {_shown(request)}"), key)
             outcome = yield from send(_within(request, deadline))
             if isinstance(outcome, Broken):
                 error: ConnectionFailed | TimedOut | RateLimited | ServerError = _failure(request, outcome)
@@ -96,11 +106,13 @@ class Calls:
                     return outcome
                 error, unsure, hint = passing, passing.code not in (429, 503), passing.retry_after_seconds
             failures += 1
+            if unsure:
+                key = request.headers.get("idempotency-key")
             pause = hint if hint is not None else backoff(failures, self.roll())
             if (hint is None and not patient and failures >= ATTEMPTS) or pause >= deadline.left():
-                raise error
-            if unsure and "idempotency-key" in request.headers and not (yield from self._knows_keys(deadline)):
-                raise error
+                raise _keyed(error, key)
+            if key is not None and not (yield from self.knows_keys(deadline)):
+                raise _keyed(error, key)
             yield Pause(pause)
 
     def _passing(self, answer: Answer) -> RateLimited | ServerError | None:
@@ -115,7 +127,7 @@ class Calls:
             return None
         return None
 
-    def _knows_keys(self, deadline: Deadline) -> Plan[bool]:
+    def knows_keys(self, deadline: Deadline) -> Plan[bool]:
         """Whether the server says that it knows `Idempotency-Key`, so that a repeated create is one task."""
         for failures in range(1, ATTEMPTS + 1):
             if self._repeats_creates is not None:
@@ -159,6 +171,11 @@ def _within(request: Send, deadline: Deadline) -> Send:
 def _failure(request: Send, broken: Broken) -> ConnectionFailed | TimedOut:
     kind = TimedOut if broken.slow else ConnectionFailed
     return kind(f"{_shown(request)}: {broken.reason}")
+
+
+def _keyed(error: Error, key: str | None) -> Error:
+    error.idempotency_key = key
+    return error
 
 
 def _shown(request: Send) -> str:

@@ -167,6 +167,13 @@ class Client:
         """
         return self._run(self._core.references(images_of(images), self._core.deadline(self._timeout + 120.0)))
 
+    def knows_idempotency_keys(self) -> bool:
+        """Whether the server says that creates with the same `Idempotency-Key` are one task.
+
+        Where it does not, a create whose fate is unknown must not be repeated, with whatever key.
+        """
+        return self._run(self._core.knows_keys(self._core.deadline(self._timeout)))
+
     def close(self) -> None:
         """Let go of connections."""
         self._http.close()
