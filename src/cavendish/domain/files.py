@@ -91,9 +91,9 @@ def no_room(held_bytes: int, most_bytes: int, wait_seconds: int) -> RateLimited:
     return RateLimited(
         Text(
             en=f"This account holds {held:.1f} MB of uploaded files; with this one it would be more than {most:g} MB. "
-            f"The next expires in {wait_seconds} s",
+            f"The oldest of them will have gone in {wait_seconds} s",
             zh=f"此账户已保存 {held:.1f} MB 的上传文件；加上此文件将超过 {most:g} MB。"
-            f"最早的文件将在 {wait_seconds} 秒后过期",
+            f"最早的文件将在 {wait_seconds} 秒后清除",
         ),
         wait_seconds,
         LimitPolicy("upload-bytes", most_bytes),

@@ -46,7 +46,7 @@ class Announcements:
         await self._database.fetch(self._sql["watch"], "moves" if moves else "ends")
 
     def watched(self, payload: str) -> None:
-        """Somebody waits somewhere: for moves, or for ends alone. Empty: signs may have been missed, so ask for them."""
+        """Somebody waits somewhere: for moves, or for ends alone. Empty: a sign may have been missed, so ask for it."""
         if not payload:
             self._announce(ASK, ("",))
             return

@@ -80,4 +80,4 @@ class PgFiles:
     async def _held(self, account_id: AccountId) -> tuple[int, int]:
         row = await self._database.fetchrow(self._sql["held"], account_id)
         assert row is not None, "accounts are never deleted"
-        return row["upload_bytes"], max(1, ceil(row["next_expiry_seconds"] or 1))
+        return row["upload_bytes"], max(1, ceil(row["wait_seconds"] or 1))

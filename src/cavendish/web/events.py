@@ -73,7 +73,7 @@ class TaskEvents:
                 try:
                     async for task in states:
                         await _send(send, b": still here\n\n" if task is None else _event(task, language))
-                        task = None
+                        task = None  # noqa: PLW2901 - as above
                 except HungUp:
                     raise Disconnected from None
         await send({"type": "http.response.body", "body": b""})

@@ -10,9 +10,10 @@ SELECT $1::text, id, $3::bigint, $4::bigint, $5::text, $6::integer, $7::integer,
 FROM room RETURNING (extract(epoch FROM expires_at) * 1000)::bigint AS expires_ms;
 
 -- name: held
--- What an account holds, and in how many seconds the next of it expires.
-SELECT upload_bytes, (SELECT extract(epoch FROM min(expires_at) - clock_timestamp())::float8 FROM files
-                      WHERE account_id = $1) AS next_expiry_seconds
+-- What an account holds, and in how many seconds some of it will be gone: ten minutes after it has expired (see
+-- expired), and a minute for the sweeper to come by.
+SELECT upload_bytes, (SELECT extract(epoch FROM min(expires_at) + interval '11 minutes' - clock_timestamp())::float8
+                      FROM files WHERE account_id = $1) AS wait_seconds
 FROM accounts WHERE id = $1;
 
 -- name: living
