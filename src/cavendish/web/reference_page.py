@@ -10,6 +10,9 @@ from cavendish.domain.text import Language, Text
 
 Json = Mapping[str, Any]
 
+MOST_ROWS_OPEN = 9
+"""A longer table of an answer is shown folded."""
+
 _CODE = re.compile(r"`([^`]+)`")
 
 
@@ -169,7 +172,8 @@ placeholder="sk-…"></label> <small>{self._say(Say.key_hint)}</small></p>
             if not inside:
                 shown.append(f'<p class="answer">{head}</p>')
             else:
-                shown.append(f"<details{' open' if code == '200' else ''}><summary>{head}</summary>{inside}</details>")
+                opened = " open" if code == "200" and inside.count("<tr>") <= MOST_ROWS_OPEN else ""
+                shown.append(f"<details{opened}><summary>{head}</summary>{inside}</details>")
         return "".join(shown)
 
     def _data_fields(self, answer: Json) -> str:
@@ -184,7 +188,7 @@ placeholder="sk-…"></label> <small>{self._say(Say.key_hint)}</small></p>
                 resolved = self._resolved(choice)
                 if "properties" in resolved:
                     path = "<code>data</code>" if "data" in schema.get("properties", {}) else ""
-                    shown.append(f'<p class="media">{path}</p>{self._fields(resolved)}')
+                    shown.append(f'<p class="media">{path}</p>{self._fields(resolved, asked=False)}')
         return "".join(shown)
 
     def _headers_of(self, answer: Json) -> str:
@@ -194,20 +198,21 @@ placeholder="sk-…"></label> <small>{self._say(Say.key_hint)}</small></p>
             rows.append(self._row(name, resolved["schema"], resolved["description"], needed=False))
         return f'<p class="media">{self._say(Say.headers)}</p>{_table(rows)}' if rows else ""
 
-    def _fields(self, schema: Json, prefix: str = "") -> str:
-        return _table(self._field_rows(schema, prefix))
+    def _fields(self, schema: Json, *, asked: bool = True) -> str:
+        return _table(self._field_rows(schema, "", asked=asked))
 
-    def _field_rows(self, schema: Json, prefix: str) -> list[str]:
+    def _field_rows(self, schema: Json, prefix: str, *, asked: bool) -> list[str]:
+        """A row for each field and each inner one. `asked`: of a request, where it matters which are required."""
         rows = []
         for name, field in schema.get("properties", {}).items():
-            needed = name in schema.get("required", ()) and "default" not in field
+            needed = asked and name in schema.get("required", ())
             rows.append(self._row(prefix + name, field, field.get("description", ""), needed=needed))
             inner = self._resolved(field)
             if inner.get("type") == "array":
                 inner, mark = self._resolved(inner["items"]), "[]."
             else:
                 mark = "."
-            rows += self._field_rows(inner, prefix + name + mark)
+            rows += self._field_rows(inner, prefix + name + mark, asked=asked)
         return rows
 
     def _row(self, name: str, schema: Json, description: str, *, needed: bool, place: str = "") -> str:
