@@ -45,6 +45,12 @@ class Progress:
     states: dict[int, str] = field(default_factory=dict)
     done: int = 0
     failed: int = 0
+    left: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Jobs that nothing is done about any more."""
+        return self.done + self.failed + self.left
 
 
 class Drawing:
@@ -104,7 +110,8 @@ class Drawing:
                     raise
             progress.states.pop(number, None)
             progress.done += outcome.kind in ("saved", "kept")
-            progress.failed += outcome.kind not in ("saved", "kept")
+            progress.failed += outcome.kind in ("failed", "refused")
+            progress.left += outcome.kind in ("late", "running", "skipped")
             self._finished(outcome)
             return outcome
 

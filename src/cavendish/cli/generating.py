@@ -112,12 +112,13 @@ async def _run(
     reports: Reports,
 ) -> int:
     progress = Progress(len(work))
+    interrupted = asyncio.Event()
     line = ProgressLine(Console(stderr=True, quiet=options.quiet), progress, _what(work))
 
     def finished(outcome: Outcome) -> None:
         line.hide()
         reports.result(outcome)
-        if progress.done + progress.failed < progress.total:
+        if progress.finished < progress.total and not interrupted.is_set():
             line.show()
 
     drawing = Drawing(
@@ -128,7 +129,7 @@ async def _run(
         to_stdout=options.to_stdout,
         finished=finished,
     )
-    with line, _stopping(drawing) as interrupted:
+    with line, _stopping(drawing, interrupted):
         outcomes = await drawing.run(work, progress)
     if options.to_stdout and outcomes[0].image is not None:
         sys.stdout.buffer.write(outcomes[0].image.data)
@@ -141,9 +142,8 @@ async def _run(
 
 
 @contextlib.contextmanager
-def _stopping(drawing: Drawing) -> Iterator[asyncio.Event]:
+def _stopping(drawing: Drawing, interrupted: asyncio.Event) -> Iterator[None]:
     """Ctrl-C stops the drawing in good order; a second one ends the process on the spot."""
-    interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:
@@ -156,7 +156,7 @@ def _stopping(drawing: Drawing) -> Iterator[asyncio.Event]:
     for number in numbers:
         loop.add_signal_handler(number, on_signal)
     try:
-        yield interrupted
+        yield
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)

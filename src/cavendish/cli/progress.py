@@ -80,7 +80,7 @@ class ProgressLine:
             state = next(iter(progress.states.values()), "creating")
             row.add_row(self._spinner, Text(word(state), style="bold"), seconds, Text(self._what, style="dim"))
             return row
-        finished = progress.done + progress.failed
+        finished = progress.finished
         bar = ProgressBar(
             total=progress.total, completed=finished, width=24, complete_style="cyan", finished_style="green"
         )

@@ -83,7 +83,7 @@ class Reports:
             self.words(f"{tasks} at {service.url}.", f"{count} 个任务仍在 {service.url} 进行。", style="yellow")
         else:
             self.words(
-                f"{tasks} as soon as a server runs on {service.data_dir}: `cavendish serve`, or one of these commands.",
+                f"{tasks} as soon as a server runs on {service.data_dir}: `cavendish serve`, or this command.",
                 f"{count} 个任务保存在 {service.data_dir}，有服务器在其上运行时会继续：`cavendish serve`，或以下命令。",
                 style="yellow",
             )
@@ -95,10 +95,10 @@ class Reports:
             self.words(f"  {command}", f"  {command}", style="bold")
         else:
             self.words("To fetch:", "取回图片：")
-            for outcome in going:
-                target = f" -o {shlex.quote(str(outcome.job.out))}" if outcome.job.out is not None else ""
-                line = f"  cavendish fetch {outcome.task_id}{target}"
-                self.words(line, line, style="bold")
+            first = going[0].job.out  # one command line has one -o
+            target = f" -o {shlex.quote(str(first))}" if first is not None else ""
+            line = "  cavendish fetch " + " \\\n    ".join(str(outcome.task_id) for outcome in going) + target
+            self.words(line, line, style="bold")
 
 
 def as_object(outcome: Outcome) -> dict[str, object]:
