@@ -8,7 +8,7 @@ ARGS ?=
 export PROMPT MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test live-gemini faults bench bench-peers serve lint format lock clean
+.PHONY: help demo test live-gemini faults bench bench-peers serve lint format docs lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,15 +45,20 @@ format: .venv/dev ## Lay out the code
 	@$(BIN)/ruff format src tests scripts bench
 	@$(BIN)/ruff check --fix src tests scripts bench
 
+docs: .venv-docs/ready ## The documentation site, in site/; links are checked
+	@.venv-docs/bin/python scripts/docs.py
+
 lock: .venv/bin/python ## Choose dependency versions anew
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 		--python-version 3.11 --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 		--python-version 3.11 --constraint requirements.lock --group dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--python-version 3.11 --group docs --output-file requirements-docs.lock
 
 clean: ## Remove what these targets made, but never data
-	rm -rf .venv .venv-peers demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-peers .venv-docs build site demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cavendish needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; }
@@ -68,6 +73,12 @@ clean: ## Remove what these targets made, but never data
 
 .venv/dev: .venv/runtime requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-docs/ready: .venv/bin/python requirements-docs.lock
+	@echo "Installing what builds the site into .venv-docs (once; this downloads about 20 MB)"
+	@$(BIN)/python -m venv --clear .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
 	@touch $@
 
 .venv-peers/ready: .venv/bin/python bench/peers-requirements.txt

@@ -1,10 +1,14 @@
 """Blob storage by URL: a folder, S3, GCS or Azure through one interface, durable when `put` returns."""
 
 import asyncio
+import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import obstore
@@ -16,6 +20,11 @@ from cavendish.domain.text import Text
 
 CHUNK_BYTES = 256 * 1024
 WRITE_THREADS = 16
+INCOMING_FOLDER = ".incoming"
+BUFFER_BYTES = 1024 * 1024
+"""What an incoming object gathers in memory before it goes to the disk."""
+ABANDONED_SECONDS = 3600.0
+"""After so long without a byte, an incoming object's process is dead: a living one gives up far sooner."""
 
 
 @contextmanager
@@ -78,6 +87,33 @@ class ObjectBlobs:
                 except FileNotFoundError as error:  # the folder went away while we wrote: not for `get` to explain
                     raise OSError(f"the folder of {name} is gone") from error
 
+    @asynccontextmanager
+    async def incoming(self) -> AsyncIterator["IncomingObject"]:
+        """A new object to be written in parts; it vanishes at the end of the block unless it was kept.
+
+        On a folder, the parts go where the object will stay, so that keeping it moves a name and no bytes. Otherwise
+        they go to a temporary file of this machine, since the storage should see nothing of what is refused.
+
+        Raises:
+            BlobsUnavailable: no space, no permission.
+        """
+        loop = asyncio.get_running_loop()
+        with _translated(INCOMING_FOLDER):
+            path = await loop.run_in_executor(self._writers, self._new_incoming)
+        try:
+            yield IncomingObject(path, self._writers, self._keep)
+        finally:
+            await asyncio.shield(loop.run_in_executor(self._writers, lambda: path.unlink(missing_ok=True)))
+
+    async def drop_abandoned(self) -> int:
+        """Remove what processes that died left of incoming objects; how many.
+
+        Raises:
+            BlobsUnavailable
+        """
+        with _translated(INCOMING_FOLDER):
+            return await asyncio.get_running_loop().run_in_executor(self._writers, self._drop_abandoned)
+
     async def size(self, name: str) -> int:
         """Bytes of the object.
 
@@ -128,22 +164,33 @@ class ObjectBlobs:
         of a temporary name: a blob's name is random and told to nobody before `put` returned, and a rename costs the
         file system a second entry in its journal.
         """
-        folder = path.parent
+        self._make_folder(path.parent)
+        try:
+            _append(path, data, os.O_TRUNC)
+            _fsync(path)
+            self._sync_folder(path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)  # half of it is worth nothing and fills the disk
+            raise
+
+    def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():  # new, or removed behind our back
             self._durable_folders.discard(folder)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def _settle(self, temporary: Path, path: Path) -> None:
+        """Give a whole file its name, such that both stay after a power cut."""
+        _fsync(temporary)
+        temporary.rename(path)
+        self._sync_folder(path.parent)
+
+    def _sync_folder(self, folder: Path) -> None:
+        """Have the names in `folder`, and its own, stay after a power cut."""
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
-                view = memoryview(data)
-                while view:
-                    view = view[file.write(view) :]
-                os.fsync(descriptor)
+            _fsync(folder)
         except OSError:
-            path.unlink(missing_ok=True)  # half of it is worth nothing and fills the disk
             self._durable_folders.discard(folder)
             raise
-        _fsync(folder)
         if folder not in self._durable_folders:
             assert self._folder is not None
             for above in folder.parents:  # the folder's own name must stay, too
@@ -152,9 +199,96 @@ class ObjectBlobs:
                     break
             self._durable_folders.add(folder)
 
+    def _new_incoming(self) -> Path:
+        if self._folder is None:
+            descriptor, name = tempfile.mkstemp(prefix="cavendish-", suffix=".part")
+            os.close(descriptor)
+            return Path(name)
+        folder = self._folder / INCOMING_FOLDER
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder / f"{secrets.token_hex(16)}.part"
+
+    async def _keep(self, temporary: Path, name: str) -> None:
+        with _translated(name):
+            if self._folder is None:
+                await obstore.put_async(self._store, name, temporary)
+                return
+            path = self._folder / name
+
+            def settle() -> None:
+                self._make_folder(path.parent)
+                self._settle(temporary, path)
+
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._writers, settle)
+            except FileNotFoundError as error:
+                raise OSError(f"the folder of {name} is gone") from error
+
+    def _drop_abandoned(self) -> int:
+        dropped = 0
+        if self._folder is not None and (folder := self._folder / INCOMING_FOLDER).is_dir():
+            for part in folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # its owner, or another sweeper, was faster
+                    if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
+                        part.unlink()
+                        dropped += 1
+        return dropped
+
     def close(self) -> None:
         """Let go of the threads."""
         self._writers.shutdown(wait=True)
+
+
+class IncomingObject:
+    """Implements `ports.Incoming` over a file of this machine."""
+
+    def __init__(
+        self, path: Path, writers: ThreadPoolExecutor, keep: Callable[[Path, str], Coroutine[None, None, None]]
+    ) -> None:
+        self.path = path
+        self._writers = writers
+        self._keep = keep
+        self._buffer = bytearray()
+
+    async def write(self, part: bytes) -> None:
+        """Append.
+
+        Raises:
+            BlobsUnavailable: the disk is full or away.
+        """
+        self._buffer += part
+        if len(self._buffer) >= BUFFER_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Have everything at `path`.
+
+        Raises:
+            BlobsUnavailable: the disk is full or away.
+        """
+        data, self._buffer = bytes(self._buffer), bytearray()
+        with _translated(self.path.name):
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._writers, _append, self.path, data)
+            except FileNotFoundError as error:
+                raise OSError(f"the folder of {self.path.name} is gone") from error
+
+    async def keep(self, name: str) -> None:
+        """Make it the object `name`, durably.
+
+        Raises:
+            BlobsUnavailable: the storage is full, away, or refuses.
+        """
+        await self.flush()
+        await self._keep(self.path, name)
+
+
+def _append(path: Path, data: bytes, flags: int = os.O_APPEND) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+    with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
 
 
 def _fsync(path: Path) -> None:

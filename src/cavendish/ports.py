@@ -4,6 +4,8 @@ Implementations live in `store`, `engines`, `images`, `blobs` and `outbound`; `w
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
@@ -11,6 +13,7 @@ import msgspec
 from cavendish.domain.callbacks import CallbackView, Delivery, Posted, Report
 from cavendish.domain.credits import Balance
 from cavendish.domain.engine_reports import EngineReport, SeenWorker, WorkerReport
+from cavendish.domain.files import NewFile
 from cavendish.domain.orders import (
     Accepted,
     Caller,
@@ -22,6 +25,7 @@ from cavendish.domain.orders import (
     TaskView,
     Work,
 )
+from cavendish.domain.progress import Position
 from cavendish.domain.tasks import AccountId, TaskId, TaskState
 from cavendish.domain.text import Text
 from cavendish.domain.usage import Usage
@@ -104,6 +108,9 @@ class Images(Protocol):
     async def fitted(self, image: InputImage, formats: frozenset[ImageFormat], max_bytes: int) -> InputImage:
         """The same when it is of `formats` and at most `max_bytes`; else converted, or shrunk. Raises BadImage."""
 
+    async def probe_file(self, path: Path) -> ImageInfo:
+        """The same for a file on this machine, which is in memory only while it is looked at. Raises BadImage."""
+
     async def deliverable(self, data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
         """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage."""
 
@@ -115,8 +122,31 @@ class Fetcher(Protocol):
         """The body, within the caps of bytes and seconds. Raises BadImage, AddressRefused."""
 
 
+class Incoming(Protocol):
+    """An object that arrives in parts. Nobody sees it before it is kept; unless it is kept, it vanishes."""
+
+    @property
+    def path(self) -> Path:
+        """Where all that was written lies on this machine, after `flush`."""
+
+    async def write(self, part: bytes) -> None:
+        """Append. Raises BlobsUnavailable."""
+
+    async def flush(self) -> None:
+        """Have everything at `path`. Raises BlobsUnavailable."""
+
+    async def keep(self, name: str) -> None:
+        """Make it the object `name`, and return only when it would survive a crash. Raises BlobsUnavailable."""
+
+
 class Blobs(Protocol):
     """Durable objects by name."""
+
+    def incoming(self) -> AbstractAsyncContextManager[Incoming]:
+        """A new object to be written in parts. Raises BlobsUnavailable."""
+
+    async def drop_abandoned(self) -> int:
+        """Remove what processes that died left of incoming objects; how many. Raises BlobsUnavailable."""
 
     async def put(self, name: str, data: bytes) -> None:
         """Write, and return only when it would survive a crash. Raises BlobsUnavailable."""
@@ -157,6 +187,25 @@ class TaskOrders(Protocol):
         """
 
 
+class Files(Protocol):
+    """Uploaded files as rows. All raise StoreUnavailable."""
+
+    async def check_room(self, account_id: AccountId) -> None:
+        """Let an upload begin. Raises RateLimited when the account is known to be full."""
+
+    async def keep(self, file: NewFile) -> int:
+        """Write `file` down; when it expires, in Unix ms. Raises RateLimited when the account has no room for it."""
+
+    async def living(self, account_id: AccountId, names: Sequence[str]) -> frozenset[str]:
+        """Those of the files that are the account's and have not expired."""
+
+    async def expired(self) -> list[str]:
+        """Some files whose time is over and that no unfinished task uses."""
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Forget files and give their accounts the room back."""
+
+
 class TaskViews(Protocol):
     """Shows tasks to their owners."""
 
@@ -165,6 +214,16 @@ class TaskViews(Protocol):
 
     async def list(self, account_id: AccountId, wanted: TaskFilter, limit: int, cursor: str | None) -> TaskPage:
         """The account's tasks, newest first. Raises InvalidRequest (the cursor), StoreUnavailable."""
+
+    async def positions(self, task_ids: Sequence[TaskId]) -> Mapping[TaskId, Position]:
+        """How far these tasks have come, those that exist. Raises StoreUnavailable."""
+
+
+class Watching(Protocol):
+    """Tells the processes that move tasks that somebody waits."""
+
+    async def watch(self, *, moves: bool) -> None:
+        """Have them announce what ends, or everything that moves, for half a minute. Raises StoreUnavailable."""
 
 
 class TaskCancels(Protocol):

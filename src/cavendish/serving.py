@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -14,7 +15,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from cavendish.domain.errors import Misconfigured
+from cavendish.domain.errors import Misconfigured, StoreUnavailable
 from cavendish.domain.text import Text
 from cavendish.flows.work import Worker
 from cavendish.settings import Settings
@@ -25,12 +26,23 @@ log = structlog.get_logger("cavendish")
 DELIVERIES_GRACE_SECONDS = 6.5
 """How long a stopping process lets callbacks that are under way end: as long as the slowest answer may take."""
 
+OPEN_FILES = 65_536
+"""Connections are files; the 1,024 that many systems begin with are soon taken by callers who wait."""
+
+STANDBY_SECONDS = 1.0
+"""How often a worker on standby looks whether it is needed."""
+
 Announce = Callable[[Parts, str], Coroutine[Any, Any, None]]
 """Called once the API listens, with its URL."""
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run `main` on the fast event loop."""
+    """Run `main` on the fast event loop, with as many connections as the system lets us have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a system with a bound of its own: as good as before
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     # What was imported stays for ever and need not be searched for garbage again and again; and our own objects die by
     # reference count, so the search for cycles may come less often than after every 700 allocations.
     gc.collect()
@@ -75,9 +87,37 @@ async def serve(settings: Settings, host: str, port: int, *, with_worker: bool, 
                 stopped.cancel()
                 if worker is not None:
                     await worker.stop(settings.shutdown_grace_seconds)
+                parts.waiting.close()  # after the worker's last pictures, for which callers may be waiting
                 server.should_exit = True
                 await serving
         log.info("stopped")
+
+
+@asynccontextmanager
+async def serving_locally(settings: Settings) -> AsyncIterator[tuple[Parts, str]]:
+    """The API on a free port of the loopback, for the length of the block: for a command that needs a server.
+
+    Signals are the command's. Tasks are left to the workers of other processes on the same database; only while there
+    is none does this one work, and what it has not ended at the end of the block waits again.
+
+    Yields:
+        The parts, and the URL.
+    """
+    failure: BaseException | None = None
+    with _listening("127.0.0.1", 0) as listening:
+        async with open_parts(settings) as parts, _working(parts, standby=True):
+            server = _Server(parts, {}, listening)
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            try:
+                yield parts, _url(listening, "127.0.0.1")
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+                failure = error  # raised below: what is held here must be given back all the same
+            finally:
+                parts.waiting.close()
+                server.should_exit = True
+                await serving
+    if failure is not None:
+        raise failure
 
 
 async def work(settings: Settings) -> None:
@@ -91,7 +131,8 @@ async def work(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _working(parts: Parts) -> AsyncIterator[Worker]:
+async def _working(parts: Parts, *, standby: bool = False) -> AsyncIterator[Worker]:
+    """A worker and all that goes with it. `standby`: it begins only once no other process works."""
     engine = parts.engine()
     fetcher = parts.fetcher()
     worker = parts.worker(engine, fetcher)
@@ -100,13 +141,15 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
     retention = parts.retention()
     try:
         async with parts.deliverer() as deliverer, parts.listener.running():
-            working = asyncio.create_task(worker.run())
+            began = asyncio.Event()
+            working = asyncio.create_task(_work(parts, worker, began, standby=standby))
             delivering = asyncio.create_task(deliverer.run())
             chores = [asyncio.create_task(chore.run()) for chore in (sweeper, retention, reporter)]
             try:
                 yield worker
                 await worker.stop(0)
-                await working
+                if began.is_set():
+                    await working
                 # Last, so that what the worker finished in its grace has a chance to be told.
                 await deliverer.stop(DELIVERIES_GRACE_SECONDS)
                 await delivering
@@ -118,6 +161,20 @@ async def _working(parts: Parts) -> AsyncIterator[Worker]:
     finally:
         await engine.aclose()
         await fetcher.aclose()
+
+
+async def _work(parts: Parts, worker: Worker, began: asyncio.Event, *, standby: bool) -> None:
+    while standby and await _others_work(parts):
+        await parts.clock.sleep(STANDBY_SECONDS)
+    began.set()
+    await worker.run()
+
+
+async def _others_work(parts: Parts) -> bool:
+    try:
+        return await parts.queue.any_worker()
+    except StoreUnavailable:
+        return True  # ask again: the worker could do nothing either
 
 
 class _Server(uvicorn.Server):

@@ -242,6 +242,25 @@ SETTINGS: tuple[Setting, ...] = (
         high=36_500,
     ),
     Setting(
+        "UPLOAD_RETENTION_HOURS",
+        "float",
+        "72",
+        Text(en="How long an uploaded image can be used.", zh="上传的图片可以使用多久。"),
+        low=0.01,
+        high=876_000,
+    ),
+    Setting(
+        "UPLOAD_ACCOUNT_MEGABYTES",
+        "int",
+        "2000",
+        Text(
+            en="The most that one account may hold of uploaded images, in MB.",
+            zh="单个账户最多可保存的上传图片总量（MB）。",
+        ),
+        low=1,
+        high=1_000_000_000,
+    ),
+    Setting(
         "QUERIES_PER_MINUTE",
         "int",
         "60000",
@@ -328,6 +347,8 @@ class Settings:
     task_deadline_seconds: float
     shutdown_grace_seconds: float
     retention_days: int
+    upload_retention_hours: float
+    upload_account_megabytes: int
     queries_per_minute: int
     illustrator_processes: int
     simulator_latency_seconds: float

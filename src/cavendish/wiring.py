@@ -25,17 +25,22 @@ from cavendish.engines.router import Router, read_fallbacks
 from cavendish.engines.simulator import Simulator
 from cavendish.flows.deliver import Deliverer
 from cavendish.flows.draw import Draw
+from cavendish.flows.files import Uploads
 from cavendish.flows.report import Reporter
 from cavendish.flows.submit import Submit
 from cavendish.flows.sweep import Retention, Sweeper
+from cavendish.flows.waiting import WaitingRoom
 from cavendish.flows.work import Worker
 from cavendish.images.service import PillowImages
 from cavendish.ports import Engine, Fetcher
+from cavendish.prompt_rules import prompt_rules
 from cavendish.settings import EngineName, Settings
 from cavendish.store.accounts import PgAccounts
+from cavendish.store.announcements import Announcements
 from cavendish.store.callbacks import PgCallbacks
 from cavendish.store.database import Database
 from cavendish.store.embedded import EmbeddedServer
+from cavendish.store.files import PgFiles
 from cavendish.store.listener import Listener
 from cavendish.store.migrate import migrate
 from cavendish.store.orders import PgTaskOrders
@@ -47,8 +52,12 @@ from cavendish.web.admin import AdminEndpoints
 from cavendish.web.app import App
 from cavendish.web.auth import KeyRing
 from cavendish.web.callbacks import CallbackEndpoints
+from cavendish.web.events import TaskEvents
+from cavendish.web.files import FileEndpoints
 from cavendish.web.health import Check, Health
 from cavendish.web.limits import CreateGate, QueryLimit
+from cavendish.web.prompts import PromptHelp
+from cavendish.web.reference import Reference
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CreateTask, QueryTask
@@ -191,11 +200,20 @@ class Parts:
         self.gemini_accesses = gemini_accesses(settings)
         self.fallbacks = chosen_fallbacks(settings, self.catalog)
         self.accounts = PgAccounts(database)
-        self.queue = PgWorkQueue(database)
+        self.announcements = Announcements(database, self.clock)
         self.reports = PgReports(database)
+        self.queue = PgWorkQueue(database, self.announcements)
+        self.views = PgTaskViews(database)
+        self.waiting = WaitingRoom(self.views, self.announcements)
         self.listener = Listener(database.dsn)
+        self.listener.subscribe("cavendish_watched", self.announcements.watched)
         self.blobs = ObjectBlobs(settings.blobs_url or f"file://{settings.data_dir.resolve() / 'blobs'}")
         self.images = PillowImages()
+        self.files = PgFiles(
+            database,
+            retention_hours=settings.upload_retention_hours,
+            account_bytes=settings.upload_account_megabytes * 1_000_000,
+        )
 
     def engine(self) -> Engine:
         """The engine of the settings, and those that step in for it."""
@@ -250,22 +268,33 @@ class Parts:
             orders=PgTaskOrders(self.database, self.clock),
             blobs=self.blobs,
             images=self.images,
+            files=self.files,
             public_url=settings.public_url,
             allow_private_urls=settings.allow_private_urls,
         )
-        views = PgTaskViews(self.database)
+        self.listener.subscribe("cavendish_tasks", self.waiting.told)
+        views = self.views
         query_limit = QueryLimit(self.clock, settings.queries_per_minute)
         return App(
-            create=CreateTask(keys, submit, CreateGate(self.clock)),
-            query=QueryTask(keys, views, query_limit),
+            create=CreateTask(keys, submit, CreateGate(self.clock), self.waiting),
+            query=QueryTask(keys, views, query_limit, self.waiting),
+            events=TaskEvents(keys, self.waiting, query_limit),
             lists=TaskLists(keys=keys, views=views, cancels=self.queue, catalog=self.catalog, limit=query_limit),
             callbacks=CallbackEndpoints(
                 keys=keys, callbacks=PgCallbacks(self.database), views=views, limit=query_limit
             ),
             results=Results(self.blobs),
+            files=FileEndpoints(
+                keys=keys,
+                uploads=Uploads(files=self.files, blobs=self.blobs, images=self.images, public_url=settings.public_url),
+                blobs=self.blobs,
+                limit=query_limit,
+            ),
             account=AccountEndpoints(keys, self.accounts, self.catalog),
             admin=AdminEndpoints(keys=keys, reports=self.reports, limit=query_limit),
+            prompts=PromptHelp(keys=keys, rules=prompt_rules(), catalog=self.catalog, limit=query_limit),
             health=Health({"database": self.database.answers, **checks}),
+            reference=Reference(self.catalog),
         )
 
     def worker(self, engine: Engine, fetcher: Fetcher) -> Worker:
@@ -337,10 +366,17 @@ class Parts:
 
     def retention(self) -> Retention:
         """This process's remover of what outlived its time."""
-        return Retention(old=self.queue, blobs=self.blobs, clock=self.clock, days=self.settings.retention_days)
+        return Retention(
+            old=self.queue,
+            files=self.files,
+            blobs=self.blobs,
+            clock=self.clock,
+            days=self.settings.retention_days,
+        )
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Let go of waiting callers and of threads."""
+        self.waiting.close()
         self.images.close()
         self.blobs.close()
 

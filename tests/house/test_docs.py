@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from cavendish.cli import app
+from cavendish.client.config import API_KEY_VARIABLE, BASE_URL_VARIABLE
 from cavendish.domain.errors import FailCode
 from cavendish.domain.tasks import TaskState
 from cavendish.setting import Setting
@@ -19,6 +20,9 @@ SOURCE = ROOT / "src" / "cavendish"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
+
+CLIENT_VARIABLES = frozenset({BASE_URL_VARIABLE, API_KEY_VARIABLE})
+"""What callers set, explained in docs/client.md: no settings of the server."""
 
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`[^`\n]*`")
@@ -73,7 +77,13 @@ def test_no_setting_is_explained_that_does_not_exist(document: str) -> None:
 def test_every_setting_that_a_document_names_exists(document: Path) -> None:
     named = set(re.findall(r"\bCAVENDISH_[A-Z_]+\b", document.read_text(encoding="utf-8")))
 
-    assert named <= {setting.variable for setting in SETTINGS}
+    assert named <= {setting.variable for setting in SETTINGS} | CLIENT_VARIABLES
+
+
+@pytest.mark.parametrize("document", ["docs/client.md", "docs/client.zh-CN.md", "docs/command-line.md"])
+def test_every_variable_of_callers_is_explained_and_is_no_setting(document: str) -> None:
+    assert {variable for variable in CLIENT_VARIABLES if f"`{variable}`" in text_of(document)} == CLIENT_VARIABLES
+    assert CLIENT_VARIABLES.isdisjoint(setting.variable for setting in SETTINGS)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

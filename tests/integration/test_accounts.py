@@ -165,6 +165,14 @@ async def test_keys_are_listed_oldest_first_with_their_limits(accounts: PgAccoun
     assert await accounts.any_key()
 
 
+async def test_keys_of_one_account_can_be_left_out_of_the_question_whether_there_are_any(accounts: PgAccounts) -> None:
+    await accounts.create_key(await accounts.ensure("command-line"), KeyLimits(1, 1))
+    assert await accounts.any_key()
+    assert not await accounts.any_key(besides="command-line")
+    await accounts.create_key(await accounts.ensure("default"), KeyLimits(1, 1))
+    assert await accounts.any_key(besides="command-line")
+
+
 @pytest.mark.parametrize("given", ["the prefix", "the whole key", "its first characters"])
 async def test_a_key_is_revoked_by_what_names_it_alone(accounts: PgAccounts, given: str) -> None:
     account_id = await accounts.ensure("alice")

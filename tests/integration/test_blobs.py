@@ -181,3 +181,55 @@ async def test_a_folder_that_cannot_be_made_is_the_operator_s_to_mend(tmp_path: 
 
 def test_a_new_folder_is_for_its_owner_only(blobs: ObjectBlobs, folder: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+async def test_what_comes_in_parts_is_there_once_it_is_kept_and_not_before(blobs: ObjectBlobs, folder: Path) -> None:
+    async with blobs.incoming() as incoming:
+        for at in range(0, len(DATA), 1000):
+            await incoming.write(DATA[at : at + 1000])
+        await incoming.flush()
+        assert incoming.path.read_bytes() == DATA
+        with pytest.raises(BlobMissing):
+            await blobs.size("files/ab/name.png")
+
+        await incoming.keep("files/ab/name.png")
+
+    assert await blobs.get("files/ab/name.png") == DATA
+    assert files_in(folder) == {"files/ab/name.png"}
+
+
+async def test_what_comes_in_parts_and_is_not_kept_vanishes(blobs: ObjectBlobs, folder: Path) -> None:
+    async def break_off() -> None:
+        async with blobs.incoming() as incoming:
+            await incoming.write(DATA * 4)
+            await incoming.flush()
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await break_off()
+
+    assert files_in(folder) == set()
+
+
+async def test_parts_that_the_disk_does_not_take_say_so(blobs: ObjectBlobs, folder: Path) -> None:
+    async with blobs.incoming() as incoming:
+        await incoming.write(b"x")
+        shutil.rmtree(folder)
+        with pytest.raises(BlobsUnavailable):
+            await incoming.keep("files/ab/name.png")
+
+
+async def test_a_store_that_is_no_folder_gets_only_what_is_kept() -> None:
+    blobs = ObjectBlobs("memory:///")
+    async with blobs.incoming() as refused:
+        await refused.write(DATA)
+        await refused.flush()
+    async with blobs.incoming() as incoming:
+        await incoming.write(DATA)
+        await incoming.keep("files/ab/name.png")
+
+    assert await blobs.get("files/ab/name.png") == DATA
+    assert not refused.path.exists()
+    assert not incoming.path.exists()
+    assert await blobs.drop_abandoned() == 0
+    blobs.close()

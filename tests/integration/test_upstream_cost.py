@@ -249,7 +249,9 @@ async def test_old_hours_are_folded_into_their_days_and_nothing_is_lost(parts: P
         caller.account_id,
     )
     before = await totals(parts.database)
-    retention = Retention(old=parts.queue, blobs=parts.blobs, clock=ManualClock(), days=0, pause_seconds=0)
+    retention = Retention(
+        old=parts.queue, files=parts.files, blobs=parts.blobs, clock=ManualClock(), days=0, pause_seconds=0
+    )
     folded = [await parts.queue.fold_usage(), await parts.queue.fold_usage()]
     await retention.once()
     assert folded == [2 * 2 * 23, 0]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cavendish.domain.catalog import Catalog
 from cavendish.domain.errors import InvalidRequest, Problem
-from cavendish.domain.inputs import MAX_SEED, InputPolicy, TaskInput, input_schema, is_inline, read_input
+from cavendish.domain.inputs import MAX_SEED, SEEN, InputPolicy, TaskInput, input_schema, is_inline, read_input
 from cavendish.wiring import load_catalog
 
 CATALOG: Catalog = load_catalog(None)
@@ -223,8 +223,8 @@ def test_the_schema_says_what_the_rules_say(model: Any) -> None:
     schema = input_schema(model)
     properties = schema["properties"]
 
-    assert properties["prompt"] == {"type": "string", "minLength": 1, "maxLength": 10_000}
-    assert properties[model.row.ratio_field]["enum"] == list(model.row.ratios)
+    assert properties["prompt"] == {"type": "string", "minLength": 1, "maxLength": 10_000, "pattern": SEEN}
+    assert properties[model.row.ratio_field]["enum"] == [*model.row.ratios, None]
     assert properties[model.row.images.field]["maxItems"] == model.row.images.max
     assert ("resolution" in properties) == (len(model.resolutions) > 1)
     assert set(schema["required"]) <= set(properties)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cavendish.cli import engines, servers, usage
+from cavendish.cli import engines, generate, prompt, servers, usage
 from cavendish.cli.accounts import credits_app, keys_app
 from cavendish.cli.callbacks import callbacks_app, webhook_app
 from cavendish.cli.common import fail
@@ -21,6 +21,8 @@ app = typer.Typer(
 app.add_typer(servers.app)
 app.add_typer(engines.app)
 app.add_typer(usage.app)
+app.add_typer(generate.app)
+app.add_typer(prompt.app)
 app.add_typer(keys_app, name="keys")
 app.add_typer(credits_app, name="credits")
 app.add_typer(callbacks_app, name="callbacks")

@@ -16,6 +16,9 @@ from cavendish.settings import Settings, read_settings
 
 T = TypeVar("T")
 
+COMMAND_ACCOUNT = "command-line"
+"""Whom commands generate for that start a server of their own."""
+
 AccountOption = Annotated[str, typer.Option("--account", help="Account name. / 账户名。")]
 
 

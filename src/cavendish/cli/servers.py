@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cavendish import __version__
 from cavendish.cli.accounts import DEFAULT_CREATES_PER_MINUTE, DEFAULT_IN_FLIGHT
-from cavendish.cli.common import configured, language, out, say
+from cavendish.cli.common import COMMAND_ACCOUNT, configured, language, out, say
 from cavendish.domain.limits import KeyLimits
 from cavendish.settings import SETTINGS
 
@@ -39,7 +39,7 @@ def serve(
 
     async def announce(parts: Parts, url: str) -> None:
         # Only where nobody else administers the database: a key that appears in a team's log would be a leak.
-        if settings.database_url is None and not await parts.accounts.any_key():
+        if settings.database_url is None and not await parts.accounts.any_key(besides=COMMAND_ACCOUNT):
             key = await _first_key(parts.accounts)
             out(_welcome(url, key))
 

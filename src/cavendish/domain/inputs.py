@@ -1,5 +1,6 @@
 """The `input` object of a create: rules in, typed values out. Every wrong field is reported at once."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
@@ -8,11 +9,14 @@ import msgspec
 
 from cavendish.domain.catalog import Model
 from cavendish.domain.errors import InvalidRequest, Problem
+from cavendish.domain.files import referred_file
 from cavendish.domain.text import Text, shortened
 from cavendish.domain.urls import check_url
 
 MAX_PROMPT_CHARS = 10_000
 MAX_SEED = 2**63 - 1
+SEEN = r"[^\s\u0000-\u001f\u007f-\u00a0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+"""Matches a character that leaves a mark: not white space, not control, not invisible formatting."""
 RATIO_FIELDS = ("image_size", "aspect_ratio")
 DATA_URI_PREFIX = "data:image/"
 _FORMATS: Mapping[str, Literal["png", "jpeg"]] = MappingProxyType({"png": "png", "jpeg": "jpeg", "jpg": "jpeg"})
@@ -49,8 +53,8 @@ class InputPolicy(msgspec.Struct, frozen=True):
                 en="a data URI must be base64: data:image/png;base64,…",
                 zh="data URI 必须是 base64：data:image/png;base64,…",
             )
-        if reference.startswith(self.own_prefix):
-            return None
+        if reference.startswith(self.own_prefix) or referred_file(reference) is not None:
+            return None  # whose file it is, and whether it still exists, is for the store to say
         return check_url(reference, allow_private=self.allow_private_urls)
 
 
@@ -61,7 +65,7 @@ def read_input(model: Model, raw: Mapping[str, Any], policy: InputPolicy) -> Tas
         InvalidRequest: one Problem per field that breaks a rule.
     """
     problems: list[Problem] = []
-    prompt = _prompt(raw.get("prompt"), problems)
+    prompt = check_prompt("input.prompt", raw.get("prompt"), problems)
     ratio = _ratio(model, raw, problems)
     resolutions = model.resolutions
     resolution = resolutions[0]
@@ -83,24 +87,26 @@ def _not_a_string(field: str, value: object) -> Problem:
     return _problem(field, f"must be a string; got {shortened(value)}", f"必须是字符串；收到 {shortened(value)}")
 
 
-def _prompt(value: object, problems: list[Problem]) -> str:
+def check_prompt(path: str, value: object, problems: list[Problem]) -> str:
+    """The prompt at `path`, trimmed; what is wrong with it is added to `problems`."""
     if value is None:
-        problems.append(_problem("prompt", "required: what to draw, in words", "必填：用文字描述要画的内容"))
+        problems.append(Problem(path, Text(en="required: what to draw, in words", zh="必填：用文字描述要画的内容")))
         return ""
     if not isinstance(value, str):
-        problems.append(_not_a_string("prompt", value))
+        got = shortened(value)
+        problems.append(Problem(path, Text(en=f"must be a string; got {got}", zh=f"必须是字符串；收到 {got}")))
         return ""
     prompt = value.strip()
-    # Almost always the first character decides; the search is for prompts that begin with something invisible.
-    visible = prompt[:1].isprintable() or any(c.isprintable() and not c.isspace() for c in prompt)
-    if not prompt or not visible:
-        problems.append(_problem("prompt", "must not be blank", "不能为空白"))
+    if re.search(SEEN, prompt) is None:
+        problems.append(Problem(path, Text(en="must not be blank", zh="不能为空白")))
     elif len(prompt) > MAX_PROMPT_CHARS:
         problems.append(
-            _problem(
-                "prompt",
-                f"must be at most {MAX_PROMPT_CHARS} characters; got {len(prompt)}",
-                f"最多 {MAX_PROMPT_CHARS} 个字符；收到 {len(prompt)} 个",
+            Problem(
+                path,
+                Text(
+                    en=f"must be at most {MAX_PROMPT_CHARS} characters; got {len(prompt)}",
+                    zh=f"最多 {MAX_PROMPT_CHARS} 个字符；收到 {len(prompt)} 个",
+                ),
             )
         )
     return prompt
@@ -232,28 +238,38 @@ def _seed(value: object, problems: list[Problem]) -> int | None:
     return value
 
 
+def prompt_schema() -> dict[str, Any]:
+    """The rule of a prompt as a JSON Schema."""
+    return {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS, "pattern": SEEN}
+
+
 def input_schema(model: Model) -> dict[str, Any]:
-    """The rules above as a JSON Schema (2020-12) of the model's `input`."""
+    """The rules above as a JSON Schema (2020-12) of the model's `input`. `null` is as good as absent."""
     row = model.row
     references: dict[str, Any] = {
-        "type": "array",
+        "type": "array" if row.images.required else ["array", "null"],
         "items": {"type": "string", "format": "uri"},
         "minItems": row.images.min,
         "maxItems": row.images.max,
         "description": "PNG, JPEG or WebP by http(s) URL or data URI / 图片的 http(s) URL 或 data URI",
     }
     properties: dict[str, Any] = {
-        "prompt": {"type": "string", "minLength": 1, "maxLength": MAX_PROMPT_CHARS},
+        "prompt": prompt_schema(),
         row.images.field: references,
-        row.ratio_field: {"type": "string", "enum": list(row.ratios), "default": row.ratios[0]},
+        row.ratio_field: _choices_schema(row.ratios),
     }
     if len(model.resolutions) > 1:
-        properties["resolution"] = {
-            "type": "string",
-            "enum": list(model.resolutions),
-            "default": model.resolutions[0],
-        }
-    properties["output_format"] = {"type": "string", "enum": ["png", "jpeg", "jpg"], "default": row.formats[0]}
-    properties["seed"] = {"type": "integer", "minimum": -MAX_SEED, "maximum": MAX_SEED}
+        cased = dict.fromkeys(spelling for r in model.resolutions for spelling in (r, r.upper()))
+        properties["resolution"] = _choices_schema(tuple(cased))
+    properties["output_format"] = {**_choices_schema(("png", "jpeg", "jpg")), "default": row.formats[0]}
+    properties["seed"] = {"type": ["integer", "null"], "minimum": -MAX_SEED, "maximum": MAX_SEED}
     required = ["prompt", row.images.field] if row.images.required else ["prompt"]
-    return {"type": "object", "required": required, "properties": properties}
+    same = [(row.ratio_field, next(f for f in RATIO_FIELDS if f != row.ratio_field))]
+    if row.images.also is not None:
+        same.append((row.images.field, row.images.also))
+    only_one = [{"anyOf": [{"properties": {name: {"type": "null"}}} for name in pair]} for pair in same]
+    return {"type": "object", "required": required, "properties": properties, "allOf": only_one}
+
+
+def _choices_schema(choices: tuple[str, ...]) -> dict[str, Any]:
+    return {"type": ["string", "null"], "enum": [*choices, None], "default": choices[0]}

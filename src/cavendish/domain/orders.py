@@ -5,13 +5,17 @@ from typing import Literal
 import msgspec
 
 from cavendish.domain.errors import FailCode
+from cavendish.domain.files import FileUse
 from cavendish.domain.tasks import AccountId, KeyId, TaskId, TaskState
 from cavendish.domain.text import Text
 from cavendish.domain.usage import Spent
 
 
 class NewTask(msgspec.Struct, frozen=True):
-    """A checked create, ready to be written. `price` in credits; `input_blobs` hold inline images."""
+    """A checked create, ready to be written. `price` in credits.
+
+    `input_blobs` hold inline images; `files` are uploaded ones that its input refers to.
+    """
 
     account_id: AccountId
     key_id: KeyId
@@ -23,6 +27,7 @@ class NewTask(msgspec.Struct, frozen=True):
     price: int
     input_blobs: tuple[str, ...] = ()
     idempotency_key: str | None = None
+    files: tuple[FileUse, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -76,7 +81,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class TaskView(msgspec.Struct, frozen=True):
-    """A task as its owner sees it. Times in Unix milliseconds."""
+    """A task as its owner sees it. Times in Unix milliseconds; `attempt`: how often it was claimed."""
 
     id: TaskId
     account_id: AccountId
@@ -91,6 +96,7 @@ class TaskView(msgspec.Struct, frozen=True):
     created_ms: int
     finished_ms: int | None
     note: str | None
+    attempt: int = 0
 
 
 class TaskFilter(msgspec.Struct, frozen=True):

@@ -2,8 +2,10 @@
 
 import msgspec
 
+from cavendish.domain.errors import FailCode
 from cavendish.domain.orders import TaskView
 from cavendish.domain.results import RESULTS_PATH
+from cavendish.domain.tasks import TaskState
 from cavendish.domain.text import Language
 
 
@@ -12,10 +14,10 @@ class TaskData(msgspec.Struct):
 
     taskId: str  # noqa: N815 - the wire's names
     model: str
-    state: str
+    state: TaskState
     resultJson: str  # noqa: N815
     resultUrls: list[str]  # noqa: N815
-    failCode: str | None  # noqa: N815
+    failCode: FailCode | None  # noqa: N815
     failMsg: str | None  # noqa: N815
     createTime: int  # noqa: N815
     completeTime: int | None  # noqa: N815

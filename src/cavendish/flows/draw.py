@@ -11,6 +11,7 @@ import structlog
 from cavendish.domain.aspect import nearest_ratio
 from cavendish.domain.catalog import Catalog
 from cavendish.domain.errors import AddressRefused, BadImage, BlobMissing, BlobsUnavailable, EngineError
+from cavendish.domain.files import file_blob, referred_file
 from cavendish.domain.inputs import InputPolicy, TaskInput, is_inline, read_input
 from cavendish.domain.orders import Success, Work
 from cavendish.domain.results import RESULTS_PATH, input_blob, is_name, new_name, result_blob
@@ -158,6 +159,8 @@ class Draw:
                 data = await self._blobs.get(input_blob(blob))
             elif reference.startswith(own) and is_name(reference.removeprefix(own)):
                 data = await self._blobs.get(result_blob(reference.removeprefix(own)))
+            elif (file := referred_file(reference)) is not None:  # its account's own: checked at create
+                data = await self._blobs.get(file_blob(file))
             else:
                 data = await self._fetcher.fetch(reference)
             data, info = await self._images.upright(data)

@@ -4,20 +4,22 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from cavendish.domain.catalog import Catalog
+from cavendish.domain.catalog import Catalog, Model
 from cavendish.domain.errors import BadImage, CavendishError, InvalidRequest, Problem, StoreUnavailable
+from cavendish.domain.files import FileUse, referred_file, unusable_file
 from cavendish.domain.inputs import InputPolicy, TaskInput, images_field, is_inline, read_input
 from cavendish.domain.orders import Accepted, Caller, NewTask
 from cavendish.domain.results import RESULTS_PATH, input_blob, new_name
 from cavendish.domain.text import Text, shortened
 from cavendish.domain.urls import check_url
-from cavendish.ports import Blobs, Images, TaskOrders
+from cavendish.ports import Blobs, Files, Images, TaskOrders
 
+MAX_LOOKED_AT = 20
 _INLINE_AT_ONCE = 4
 
 
@@ -35,6 +37,7 @@ class Submit:
         orders: TaskOrders,
         blobs: Blobs,
         images: Images,
+        files: Files,
         public_url: str | None,
         allow_private_urls: bool,
     ) -> None:
@@ -42,6 +45,7 @@ class Submit:
         self._orders = orders
         self._blobs = blobs
         self._images = images
+        self._files = files
         self._public_url = public_url.rstrip("/") if public_url else None
         self._allow_private_urls = allow_private_urls
         self._inline = asyncio.Semaphore(_INLINE_AT_ONCE)
@@ -82,9 +86,10 @@ class Submit:
         try:
             task_input = read_input(model, raw_input, InputPolicy(self._allow_private_urls, public_url + RESULTS_PATH))
         except InvalidRequest as error:
-            raise InvalidRequest([*problems, *error.problems]) from None
-        if problems:
-            raise InvalidRequest(problems)
+            task_input = None
+            problems += error.problems
+        if problems or task_input is None:
+            raise InvalidRequest([*problems, *await self._file_problems(caller, model, raw_input)])
         has_inline = any(map(is_inline, task_input.images))
         shown, inline = (
             await self._store_inline(images_field(model, raw_input), raw_input, task_input)
@@ -102,6 +107,7 @@ class Submit:
             price=model.price(task_input.resolution),
             input_blobs=inline,
             idempotency_key=idempotency_key,
+            files=tuple(_file_uses(images_field(model, raw_input), task_input.images)) if task_input.images else (),
         )
         used = False
         try:
@@ -141,6 +147,19 @@ class Submit:
         if refusal is not None:
             problems.append(Problem(field, refusal))
         return url
+
+    async def _file_problems(self, caller: Caller, model: Model, raw: Mapping[str, Any]) -> list[Problem]:
+        """References to files that the caller cannot use, for a create that is refused anyway: all is said at once.
+
+        One that has no other fault is checked by the store, together with what it writes.
+        """
+        field = images_field(model, raw)
+        references = raw.get(field)
+        if not isinstance(references, list):
+            return []
+        uses = list(_file_uses(field, references))[:MAX_LOOKED_AT]
+        living = await self._files.living(caller.account_id, [use.name for use in uses]) if uses else frozenset()
+        return [unusable_file(use) for use in uses if use.name not in living]
 
     def _param(self, model_id: str, callback_url: str | None, shown: Mapping[str, Any]) -> str:
         param: dict[str, Any] = {"model": model_id}
@@ -195,6 +214,13 @@ class Submit:
         name = new_name(info.format)
         await self._blobs.put(input_blob(name), data)
         return name, f"{len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]}"
+
+
+def _file_uses(field: str, references: Sequence[object]) -> Iterator[FileUse]:
+    for index, reference in enumerate(references):
+        name = referred_file(reference) if isinstance(reference, str) else None
+        if name is not None:
+            yield FileUse(f"input.{field}[{index}]", name)
 
 
 def _required(field: str, value: object, en: str, zh: str) -> Problem:

@@ -3,9 +3,10 @@
 import structlog
 
 from cavendish.domain.errors import StoreUnavailable, Unavailable
+from cavendish.domain.files import file_blob
 from cavendish.domain.results import input_blob, result_blob
 from cavendish.flows.work import INTERNAL
-from cavendish.ports import Blobs, Clock, LostWork, OldTasks, WorkerReports
+from cavendish.ports import Blobs, Clock, Files, LostWork, OldTasks, WorkerReports
 
 log = structlog.get_logger("cavendish.sweeper")
 
@@ -45,7 +46,7 @@ class Sweeper:
 
 
 class Retention:
-    """Removes finished tasks with their images when their time is over, little by little. The ledger stays.
+    """Removes finished tasks with their images, and uploaded files, when their time is over. The ledger stays.
 
     Args:
         days: how long a finished task is kept; 0 keeps it for ever.
@@ -57,6 +58,7 @@ class Retention:
         self,
         *,
         old: OldTasks,
+        files: Files,
         blobs: Blobs,
         clock: Clock,
         days: int,
@@ -64,6 +66,7 @@ class Retention:
         pause_seconds: float = 0.1,
     ) -> None:
         self._old = old
+        self._files = files
         self._blobs = blobs
         self._clock = clock
         self._days = days
@@ -97,6 +100,18 @@ class Retention:
             await self._clock.sleep(self._pause_seconds)
         while await self._old.fold_usage():
             await self._clock.sleep(self._pause_seconds)
+        await self._remove_files()
         if removed:
             log.info("finished tasks and their images were removed", tasks=removed, retention_days=self._days)
         return removed
+
+    async def _remove_files(self) -> None:
+        removed = 0
+        while names := await self._files.expired():
+            await self._blobs.delete([file_blob(name) for name in names])
+            await self._files.remove(names)
+            removed += len(names)
+            await self._clock.sleep(self._pause_seconds)
+        abandoned = await self._blobs.drop_abandoned()
+        if removed or abandoned:
+            log.info("uploaded files were removed", files=removed, abandoned=abandoned)

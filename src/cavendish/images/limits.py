@@ -3,10 +3,11 @@
 from math import ceil
 
 from cavendish.domain.errors import BadImage
+from cavendish.domain.files import MAX_IMAGE_BYTES
 from cavendish.domain.text import Text
 
-MAX_BYTES = 30 * 1024 * 1024
-"""The longest encoded input image, in bytes: 30 MB, read generously."""
+MAX_BYTES = MAX_IMAGE_BYTES
+"""The longest encoded input image, in bytes."""
 
 MAX_ENGINE_BYTES = 128 * 1024 * 1024
 """The longest encoded picture that an engine may give, in bytes: a 4096 x 4096 PNG of a photograph is above 30 MB."""

@@ -5,6 +5,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from cavendish.images import prepare, probe, transcode
@@ -41,6 +42,10 @@ class PillowImages:
     async def fitted(self, image: InputImage, formats: frozenset[ImageFormat], max_bytes: int) -> InputImage:
         """The same when it is of `formats` and at most `max_bytes`; else converted, or shrunk. Raises BadImage."""
         return await self._run(lambda: prepare.fitted(image, formats, max_bytes))
+
+    async def probe_file(self, path: Path) -> ImageInfo:
+        """What the file at `path` is. Only as many files as there are threads are in memory. Raises BadImage."""
+        return await self._run(lambda: probe.probe(path.read_bytes()))
 
     async def deliverable(self, data: bytes, output_format: Literal["png", "jpeg"]) -> tuple[bytes, ImageInfo]:
         """Decode fully; the same bytes when they already are of that format, else transcoded. Raises BadImage.

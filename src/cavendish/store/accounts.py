@@ -168,9 +168,9 @@ class PgAccounts:
         await self._database.fetch(self._sql["revoke_keys"], matching[0])
         return str(matching[0])
 
-    async def any_key(self) -> bool:
-        """Whether a key was ever made."""
-        row = await self._database.fetchrow(self._sql["any_key"])
+    async def any_key(self, *, besides: str = "") -> bool:
+        """Whether a key was ever made for an account other than `besides`."""
+        row = await self._database.fetchrow(self._sql["any_key"], besides)
         return bool(row and row["found"])
 
     async def find_key(self, digest: bytes) -> tuple[Caller, float | None] | None:

@@ -7,7 +7,8 @@ import asyncpg
 import msgspec
 
 from cavendish.domain.credits import Balance, hold
-from cavendish.domain.errors import CavendishError, Unauthorized
+from cavendish.domain.errors import CavendishError, InvalidRequest, Unauthorized
+from cavendish.domain.files import unusable_file
 from cavendish.domain.idempotency import check_same
 from cavendish.domain.limits import KeyLimits, KeyUsage, admit
 from cavendish.domain.orders import Accepted, NewTask
@@ -78,7 +79,7 @@ class PgTaskOrders:
     async def _accept_all(self, orders: Sequence[NewTask]) -> list[Accepted | Exception] | None:
         """The whole batch in one round trip; None, and nothing written, unless every order can be accepted as new."""
         requests = [(o.account_id, o.idempotency_key) for o in orders if o.idempotency_key is not None]
-        if len(set(requests)) < len(requests):
+        if len(set(requests)) < len(requests) or any(o.files for o in orders):
             return None
         accounts: dict[int, _Asked] = {}
         keys: dict[int, int] = {}
@@ -113,6 +114,7 @@ class PgTaskOrders:
         async with self._database.transaction() as connection:
             accounts, keys = await self._locked(connection, orders)
             known = await self._known_requests(connection, orders)
+            usable = await self._usable_files(connection, orders)
             results: list[Accepted | Exception] = []
             accepted: list[tuple[TaskId, NewTask, int]] = []
             for order in orders:
@@ -123,6 +125,8 @@ class PgTaskOrders:
                         check_same(param, order.param)
                         results.append(Accepted(task_id, replayed=True))
                         continue
+                    if order.files:
+                        _check_files(order, usable)
                     turn = _decide(order, accounts, keys)
                 except CavendishError as refusal:
                     results.append(refusal)
@@ -146,6 +150,15 @@ class PgTaskOrders:
             self._sql["known_requests"], [account for account, _ in asked], [key for _, key in asked]
         )
         return {(row["account_id"], row["key"]): (row["task_id"], row["param"]) for row in rows}
+
+    async def _usable_files(self, connection: Connection, orders: Sequence[NewTask]) -> set[tuple[int, str]]:
+        asked = [(o.account_id, use.name) for o in orders for use in o.files]
+        if not asked:
+            return set()
+        rows = await connection.fetch(
+            self._sql["usable_files"], [account for account, _ in asked], [name for _, name in asked]
+        )
+        return {(row["account_id"], row["name"]) for row in rows}
 
     async def _locked(
         self, connection: Connection, orders: Sequence[NewTask]
@@ -197,6 +210,9 @@ class PgTaskOrders:
         ]
         if requests:
             await connection.execute(self._sql["insert_requests"], *map(list, zip(*requests, strict=True)))
+        uses = [(use.name, i) for i, o, _ in accepted for use in o.files]
+        if uses:
+            await connection.execute(self._sql["insert_uses"], *map(list, zip(*uses, strict=True)))
 
     def _new_id(self, upstream: str) -> TaskId:
         return TaskId(f"task_{upstream}_{self._clock.now_ms()}_{self._random.getrandbits(32):08x}")
@@ -214,6 +230,12 @@ def _columns(orders: Sequence[NewTask]) -> tuple[list[object], ...]:
         [" ".join(o.input_blobs) for o in orders],
         [o.price for o in orders],
     )
+
+
+def _check_files(order: NewTask, usable: set[tuple[int, str]]) -> None:
+    problems = [unusable_file(use) for use in order.files if (order.account_id, use.name) not in usable]
+    if problems:
+        raise InvalidRequest(problems)
 
 
 def _decide(order: NewTask, accounts: dict[int, _AccountState], keys: dict[int, _KeyState]) -> int:

@@ -10,6 +10,7 @@ from cavendish.domain.orders import Failure, Outcome, ReturnReason, Success, Wor
 from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS, AccountId, TaskId, TaskState
 from cavendish.domain.text import Text, storable
 from cavendish.domain.usage import HOURS_KEPT_DAYS, Spent, Usage
+from cavendish.store.announcements import Announcements
 from cavendish.store.database import Database
 from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
@@ -26,10 +27,15 @@ LEASE_LOST = Text(
 
 
 class PgWorkQueue:
-    """Implements `ports.WorkQueue`, `ports.LostWork`, `ports.TaskCancels` and `ports.OldTasks`."""
+    """Implements `ports.WorkQueue`, `ports.LostWork`, `ports.TaskCancels` and `ports.OldTasks`.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        announcements: told of every move that is made here; None: nobody is.
+    """
+
+    def __init__(self, database: Database, announcements: Announcements | None = None) -> None:
         self._database = database
+        self._announcements = announcements
         self._sql = load_queries("tasks")
         self._finishes: GroupCommit[Outcome, None] = GroupCommit(self._finish_live)
         self._marks: GroupCommit[Work, None] = GroupCommit(self._mark_batch)
@@ -58,9 +64,16 @@ class PgWorkQueue:
         """The holder leaves."""
         await self._database.fetch(self._sql["end_lease"], token)
 
+    async def any_worker(self) -> bool:
+        """Whether any lease is alive: some process works on tasks, or did until a moment ago."""
+        row = await self._database.fetchrow(self._sql["any_worker"])
+        return bool(row and row["found"])
+
     async def claim(self, token: str, limit: int) -> list[Work]:
         """Up to `limit` waiting tasks, in fair order; none when the lease is over."""
-        return [_work(row, token) for row in await self._database.fetch(self._sql["claim"], token, limit)]
+        works = [_work(row, token) for row in await self._database.fetch(self._sql["claim"], token, limit)]
+        self._moved(works)
+        return works
 
     async def held(self, token: str) -> list[Work]:
         """Everything that the lease holds, also what was claimed by an answer that got lost."""
@@ -84,6 +97,7 @@ class PgWorkQueue:
         usages, costs = _spent_columns([work.spent for work in works])
         ids, attempts = [work.id for work in works], [work.attempt for work in works]
         await self._database.fetch(self._sql[name], token, ids, attempts, usages, costs)
+        self._moved(works)
 
     async def requeue_lost(self) -> int:
         """Tasks whose lease ended, and that may be tried again, wait again; how many."""
@@ -106,6 +120,8 @@ class PgWorkQueue:
     async def cancel(self, account_id: AccountId, task_id: TaskId) -> TaskState | None:
         """End a waiting task and release it, or have the worker of a held one told; the state before, if it exists."""
         row = await self._database.fetchrow(self._sql["cancel"], task_id, account_id, CANCELED.en, CANCELED.zh)
+        if row is not None and row["state"] == "waiting" and self._announcements is not None:
+            self._announcements.ended([task_id])
         return row["state"] if row is not None else None
 
     async def outlived(self, days: int) -> list[tuple[TaskId, tuple[str, ...], tuple[str, ...]]]:
@@ -134,7 +150,12 @@ class PgWorkQueue:
         for token, held in by_token.items():
             ids, attempts = [w.id for w in held], [w.attempt for w in held]
             await self._database.fetch(self._sql["mark_generating"], token, ids, attempts)
+        self._moved(works)
         return [None] * len(works)
+
+    def _moved(self, works: Sequence[Work]) -> None:
+        if self._announcements is not None:
+            self._announcements.moved(work.id for work in works)
 
     async def _finish_live(self, outcomes: Sequence[Outcome]) -> list[Exception | None]:
         first = {(outcome.id, outcome.attempt, outcome.lease_token): outcome for outcome in reversed(outcomes)}
@@ -185,6 +206,8 @@ class PgWorkQueue:
             usages,
             costs,
         )
+        if self._announcements is not None:
+            self._announcements.ended(row["id"] for row in rows)
         return {(row["id"], row["attempt"]) for row in rows}
 
 

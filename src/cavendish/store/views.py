@@ -1,13 +1,14 @@
 """Tasks as their owners see them. Concurrent look-ups share one statement; finished tasks never change."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import asyncpg
 
 from cavendish.domain.errors import InvalidRequest, Problem
 from cavendish.domain.orders import TaskFilter, TaskPage, TaskView
+from cavendish.domain.progress import Position, position
 from cavendish.domain.tasks import AccountId, TaskId
 from cavendish.domain.text import Text
 from cavendish.store.database import Database
@@ -34,6 +35,15 @@ class PgTaskViews:
             StoreUnavailable: the database does not answer.
         """
         return await self._group(task_id)
+
+    async def positions(self, task_ids: Sequence[TaskId]) -> Mapping[TaskId, Position]:
+        """How far these tasks have come, those that exist.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        rows = await self._database.fetch(self._sql["positions"], list(task_ids))
+        return {row["id"]: position(row["attempt"], row["state"]) for row in rows}
 
     async def list(self, account_id: AccountId, wanted: TaskFilter, limit: int, cursor: str | None) -> TaskPage:
         """The account's tasks, newest first, stable under inserts. A page may be short when a filter is rare.
@@ -75,6 +85,7 @@ def task_view(row: asyncpg.Record) -> TaskView:
         row["created_ms"],
         row["finished_ms"],
         row["note"],
+        row["attempt"],
     )
 
 

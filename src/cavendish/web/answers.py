@@ -47,6 +47,13 @@ class AnswerResponse(Response):
         self.raw_headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
 
 
+def plain_json(value: object, status: int = 200) -> Response:
+    """JSON without the envelope, for what is not under /api/v1."""
+    response = Response(_encode(value), status)
+    response.raw_headers = [*_JSON_HEADERS, (b"content-length", str(len(response.body)).encode())]
+    return response
+
+
 class Answer(msgspec.Struct, frozen=True):
     """A complete HTTP answer."""
 

@@ -9,13 +9,18 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from cavendish.domain.errors import RequestError
+from cavendish.domain.files import FILES_PATH
 from cavendish.domain.results import RESULTS_PATH
 from cavendish.web.account import AccountEndpoints
 from cavendish.web.admin import ENGINES_PATH, AdminEndpoints
 from cavendish.web.answers import AnswerResponse, failure, fault, language_of, not_found, send_answer
 from cavendish.web.asgi import Disconnected, Receive, Scope, Send, note_sending
 from cavendish.web.callbacks import CALLBACKS_PATH, SECRET_PATH, CallbackEndpoints
+from cavendish.web.events import EVENTS_PATH, TaskEvents
+from cavendish.web.files import UPLOAD_PATH, FileEndpoints
 from cavendish.web.health import Health
+from cavendish.web.prompts import IMPROVE_PATH, PromptHelp
+from cavendish.web.reference import DOCS_PATH, OPENAPI_PATH, Reference
 from cavendish.web.results import Results
 from cavendish.web.task_lists import TaskLists
 from cavendish.web.tasks import CREATE_PATH, QUERY_PATH, CreateTask, QueryTask
@@ -29,20 +34,28 @@ class App:
         *,
         create: CreateTask,
         query: QueryTask,
+        events: TaskEvents,
         lists: TaskLists,
         callbacks: CallbackEndpoints,
         results: Results,
+        files: FileEndpoints,
         account: AccountEndpoints,
         admin: AdminEndpoints,
+        prompts: PromptHelp,
         health: Health,
+        reference: Reference,
     ) -> None:
         self._create = create
         self._query = query
+        self._events = events
         self._results = results
-        router = Router(
+        self._files = files
+        self._router = Router(
             [
                 Route(CREATE_PATH, _elsewhere, methods=["POST"]),
                 Route(QUERY_PATH + "{task_id}", _elsewhere, methods=["GET"]),
+                Route(EVENTS_PATH + "{task_id}", _elsewhere, methods=["GET"]),
+                Route(UPLOAD_PATH, _elsewhere, methods=["POST"]),
                 Route("/api/v1/tasks", lists.list, methods=["GET"]),
                 Route("/api/v1/tasks/cancel/{task_id}", lists.cancel, methods=["POST"]),
                 Route(CALLBACKS_PATH + "{task_id}", callbacks.show, methods=["GET"]),
@@ -52,14 +65,24 @@ class App:
                 Route("/api/v1/user/balance", account.balance, methods=["GET"]),
                 Route("/api/v1/models", account.models, methods=["GET"]),
                 Route(ENGINES_PATH, admin.engines, methods=["GET"]),
+                Route(IMPROVE_PATH, prompts.improve, methods=["POST"]),
                 Route("/healthz", health.healthz, methods=["GET"]),
                 Route("/readyz", health.readyz, methods=["GET"]),
+                Route(OPENAPI_PATH, reference.document, methods=["GET"]),
+                Route(DOCS_PATH, reference.page, methods=["GET"]),
+                Route(DOCS_PATH + "/{name}", reference.asset, methods=["GET"]),
             ],
             redirect_slashes=False,
         )
         self._rest = ExceptionMiddleware(
-            router, handlers={HTTPException: _http_exception, RequestError: _request_error}
+            self._router, handlers={HTTPException: _http_exception, RequestError: _request_error}
         )
+
+    def routes(self) -> list[tuple[str, str]]:
+        """(method, path) of all that is served; HEAD, and what the reference page loads, go without saying."""
+        listed = [(m, r.path) for r in self._router.routes if isinstance(r, Route) for m in r.methods or ()]
+        named = [*listed, ("GET", RESULTS_PATH + "{name}"), ("GET", FILES_PATH + "{name}")]
+        return [(m, path) for m, path in named if m != "HEAD" and not path.startswith(DOCS_PATH + "/")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Never raises for a request that can still be answered."""
@@ -71,7 +94,9 @@ class App:
         if method == "POST" and path == CREATE_PATH:
             asked = self._create(scope, receive)
         elif method in ("GET", "HEAD") and path.startswith(QUERY_PATH):
-            asked = self._query(scope, path[len(QUERY_PATH) :])
+            asked = self._query(scope, receive, path[len(QUERY_PATH) :])
+        elif method == "POST" and path == UPLOAD_PATH:
+            asked = self._files.upload(scope, receive)
         else:
             await self._others(scope, receive, send)
             return
@@ -86,11 +111,18 @@ class App:
         await send_answer(send, answer)
 
     async def _others(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Whatever sends its answer itself, in parts: results, and the router."""
+        """Whatever sends its answer itself, perhaps in parts: results, files, events, and the router."""
         send, sending = note_sending(send)
+        path: str = scope["path"]
         try:
-            if scope["path"].startswith(RESULTS_PATH):
+            if path.startswith(RESULTS_PATH):
                 await self._results(scope, send)
+            elif path.startswith(FILES_PATH):
+                await self._files.show(scope, send)
+            elif scope["method"] in ("GET", "HEAD") and path.startswith(EVENTS_PATH):
+                answer = await self._events(scope, receive, send, path[len(EVENTS_PATH) :])
+                if answer is not None:
+                    await send_answer(send, answer)
             else:
                 scope["app"] = self  # Starlette's sign that its exceptions are handled by us
                 await self._rest(scope, receive, send)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -17,6 +17,8 @@ Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 BODY_SILENCE_SECONDS = 30.0
 """How long a body may pause between two parts before its sender is taken for gone."""
+BODY_SECONDS = 600.0
+"""How long a body that is read in pieces may take as a whole."""
 
 _HOST = re.compile(rb"[A-Za-z0-9._\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
@@ -90,6 +92,28 @@ async def read_body(receive: Receive, *, limit: int, inline_limit: int) -> bytes
     if size > limit and not (b"data:image/" in whole.lower() and size <= inline_limit):
         raise too_large(limit)
     return whole
+
+
+async def body_parts(receive: Receive) -> AsyncIterator[bytes]:
+    """The body in pieces, each as soon as it is there. Whoever stops asking leaves the rest unread.
+
+    Raises:
+        InvalidRequest: it pauses for too long, or takes too long as a whole.
+        Disconnected: the caller hung up.
+    """
+    more = True
+    loop = asyncio.get_running_loop()
+    until = loop.time() + BODY_SECONDS
+    while more:
+        try:
+            message = await asyncio.wait_for(receive(), min(BODY_SILENCE_SECONDS, max(0.0, until - loop.time())))
+        except TimeoutError:
+            raise _too_slow() from None
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        more = message.get("more_body", False)
+        if part := message.get("body", b""):
+            yield part
 
 
 def _too_slow() -> InvalidRequest:

@@ -1,7 +1,5 @@
 """Callbacks for their owners: the signing secret, what became of each attempt, and once more."""
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,6 +11,7 @@ from cavendish.ports import Callbacks, TaskViews
 from cavendish.web.answers import AnswerResponse, success
 from cavendish.web.auth import KeyRing
 from cavendish.web.limits import QueryLimit
+from cavendish.web.shapes import AttemptShown, CallbackShown, SecretShown
 from cavendish.web.tasks import could_be_an_id, no_such_task
 
 CALLBACKS_PATH = "/api/v1/tasks/callbacks/"
@@ -90,24 +89,18 @@ class CallbackEndpoints:
 
 
 def _secret(secret: str) -> Response:
-    return AnswerResponse(success({"secret": secret}, ((b"cache-control", b"no-store"),)))
+    return AnswerResponse(success(SecretShown(secret), ((b"cache-control", b"no-store"),)))
 
 
-def _shown(callback: CallbackView) -> dict[str, Any]:
-    return {
-        "taskId": callback.task_id,
-        "url": callback.url,
-        "webhookId": callback.webhook_id,
-        "state": callback.state,
-        "nextAttemptTime": callback.next_attempt_ms,
-        "attempts": [
-            {
-                "time": attempt.started_ms,
-                "milliseconds": attempt.milliseconds,
-                "status": attempt.status,
-                "error": attempt.error,
-                "answer": attempt.answer,
-            }
+def _shown(callback: CallbackView) -> CallbackShown:
+    return CallbackShown(
+        taskId=callback.task_id,
+        url=callback.url,
+        webhookId=callback.webhook_id,
+        state=callback.state,
+        nextAttemptTime=callback.next_attempt_ms,
+        attempts=[
+            AttemptShown(attempt.started_ms, attempt.milliseconds, attempt.status, attempt.error, attempt.answer)
             for attempt in callback.attempts
         ],
-    }
+    )

@@ -1,9 +1,13 @@
 """Is the process alive; is it ready for traffic."""
 
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
+
+from cavendish.web.answers import plain_json
+from cavendish.web.shapes import Alive, Readiness
 
 Check = Callable[[], Awaitable[bool]]
 
@@ -20,11 +24,13 @@ class Health:
 
     async def healthz(self, _request: Request) -> Response:
         """200 while the process serves at all."""
-        return JSONResponse({"status": "ok"})
+        return plain_json(Alive("ok"))
 
     async def readyz(self, _request: Request) -> Response:
         """200 when every part is ready, else 503; the body says which is not."""
         states = {name: await check() for name, check in self._checks.items()}
         ready = all(states.values())
-        words = {name: "ok" if state else "not ready" for name, state in states.items()}
-        return JSONResponse({"status": "ok" if ready else "not ready", "checks": words}, 200 if ready else 503)
+        words: dict[str, Literal["ok", "not ready"]] = {
+            n: "ok" if state else "not ready" for n, state in states.items()
+        }
+        return plain_json(Readiness("ok" if ready else "not ready", words), 200 if ready else 503)

@@ -9,6 +9,13 @@ from cavendish.ports import Blobs
 from cavendish.web.answers import Answer, language_of, not_found, send_answer
 from cavendish.web.asgi import Headers, Scope, Send, header
 
+FOR_EVER: Headers = (
+    (b"cache-control", b"public, max-age=31536000, immutable"),
+    (b"access-control-allow-origin", b"*"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
+"""A result never changes under its name, and whoever has the name may have the picture."""
+
 _RANGE = re.compile(rb"bytes=(\d{0,15})-(\d{0,15})")
 
 
@@ -30,44 +37,58 @@ class Results:
         if method not in ("GET", "HEAD") or not is_name(name):
             allow = ("GET", "HEAD") if is_name(name) else ()
             return await send_answer(send, not_found(path, language_of(scope), allow), with_body=method != "HEAD")
-        try:
-            size = await self._blobs.size(result_blob(name))
-        except BlobMissing:
-            return await send_answer(send, not_found(path, language_of(scope)), with_body=method != "HEAD")
-        etag = f'"{name.partition(".")[0]}"'.encode()
-        common: Headers = (
-            (b"etag", etag),
-            (b"cache-control", b"public, max-age=31536000, immutable"),
-            (b"x-content-type-options", b"nosniff"),
-            (b"access-control-allow-origin", b"*"),
-            (b"cross-origin-resource-policy", b"cross-origin"),
-        )
-        if _matches(header(scope, b"if-none-match"), etag):
-            return await send_answer(send, Answer(304, common, b""))
-        start, end, status = 0, size, 200
-        range_header = header(scope, b"range") if method == "GET" else None
-        if range_header is not None and header(scope, b"if-range") in (None, etag):
-            wanted = _range(range_header, size)
-            if isinstance(wanted, str):
-                extra: Headers = (*common, (b"content-range", f"bytes */{size}".encode()))
-                return await send_answer(send, Answer(416, extra, b""))
-            if wanted is not None:
-                start, end = wanted
-                status = 206
-        headers = [
-            *common,
-            (b"content-type", content_type(name).encode()),
-            (b"content-length", str(end - start).encode()),
-            (b"accept-ranges", b"bytes"),
-        ]
-        if status == 206:
-            headers.append((b"content-range", f"bytes {start}-{end - 1}/{size}".encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        if method == "GET" and end > start:
-            async for chunk in self._blobs.read(result_blob(name), start, end):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        await send_image(scope, send, self._blobs, blob=result_blob(name), name=name, caching=FOR_EVER)
         return None
+
+
+async def send_image(scope: Scope, send: Send, blobs: Blobs, *, blob: str, name: str, caching: Headers) -> None:
+    """Send a stored image, a part of it, 304, or 404 when the storage does not have it. GET and HEAD only.
+
+    Args:
+        blob: where it lies.
+        name: its public name: the ETag, and by its ending the media type.
+        caching: headers about who may keep and embed it.
+
+    Raises:
+        BlobsUnavailable: before anything was sent.
+    """
+    method = scope["method"]
+    try:
+        size = await blobs.size(blob)
+    except BlobMissing:
+        return await send_answer(send, not_found(scope["path"], language_of(scope)), with_body=method != "HEAD")
+    etag = f'"{name.partition(".")[0]}"'.encode()
+    common: Headers = (
+        (b"etag", etag),
+        (b"x-content-type-options", b"nosniff"),
+        *caching,
+    )
+    if _matches(header(scope, b"if-none-match"), etag):
+        return await send_answer(send, Answer(304, common, b""))
+    start, end, status = 0, size, 200
+    range_header = header(scope, b"range") if method == "GET" else None
+    if range_header is not None and header(scope, b"if-range") in (None, etag):
+        wanted = _range(range_header, size)
+        if isinstance(wanted, str):
+            extra: Headers = (*common, (b"content-range", f"bytes */{size}".encode()))
+            return await send_answer(send, Answer(416, extra, b""))
+        if wanted is not None:
+            start, end = wanted
+            status = 206
+    headers = [
+        *common,
+        (b"content-type", content_type(name).encode()),
+        (b"content-length", str(end - start).encode()),
+        (b"accept-ranges", b"bytes"),
+    ]
+    if status == 206:
+        headers.append((b"content-range", f"bytes {start}-{end - 1}/{size}".encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if method == "GET" and end > start:
+        async for chunk in blobs.read(blob, start, end):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+    return None
 
 
 def _matches(if_none_match: bytes | None, etag: bytes) -> bool:

@@ -3,27 +3,27 @@
 import asyncio
 from typing import Any
 
-import msgspec
-
-from cavendish.domain.errors import InvalidRequest, NotFound, Problem, RateLimited
+from cavendish.domain.errors import NotFound, RateLimited, StoreUnavailable
 from cavendish.domain.idempotency import checked_key
+from cavendish.domain.orders import Caller, TaskView
 from cavendish.domain.task_data import task_data
 from cavendish.domain.tasks import TaskId
 from cavendish.domain.text import Text, shortened
 from cavendish.flows.submit import Submit
+from cavendish.flows.waiting import HungUp, WaitingRoom
 from cavendish.ports import TaskViews
 from cavendish.web.answers import Answer, preferred_language, success
-from cavendish.web.asgi import Headers, Receive, Scope, headers_by_name, origin, read_body, too_large
+from cavendish.web.asgi import Disconnected, Headers, Receive, Scope, headers_by_name, origin, read_body, too_large
 from cavendish.web.auth import KeyRing
+from cavendish.web.bodies import BODY_LIMIT_BYTES, json_object
 from cavendish.web.limits import CreateGate, QueryLimit
+from cavendish.web.waiting import hang_up, preferred_wait, wait_of_query
 
 CREATE_PATH = "/api/v1/tasks/create"
 QUERY_PATH = "/api/v1/tasks/query/"
 
-BODY_LIMIT_BYTES = 1024 * 1024
 INLINE_BODY_LIMIT_BYTES = 64 * 1024 * 1024
 LARGE_BODIES_AT_ONCE = 4
-MAX_DEPTH = 64
 REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 MAX_ID_CHARS = 200
 
@@ -31,11 +31,11 @@ MAX_ID_CHARS = 200
 class CreateTask:
     """POST /api/v1/tasks/create"""
 
-    def __init__(self, keys: KeyRing, submit: Submit, gate: CreateGate) -> None:
+    def __init__(self, keys: KeyRing, submit: Submit, gate: CreateGate, room: WaitingRoom) -> None:
         self._keys = keys
         self._submit = submit
         self._gate = gate
-        self._decoder = msgspec.json.Decoder()
+        self._room = room
         self._large = asyncio.Semaphore(LARGE_BODIES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive) -> Answer:
@@ -51,10 +51,10 @@ class CreateTask:
         idempotency_key = checked_key(raw_key) if raw_key is not None else None
         body = await read_body(receive, limit=BODY_LIMIT_BYTES, inline_limit=INLINE_BODY_LIMIT_BYTES)
         if len(body) <= BODY_LIMIT_BYTES:
-            decoded = self._decode(body)
+            decoded = json_object(body)
         else:
             async with self._large:
-                decoded = await asyncio.to_thread(self._decode, body)
+                decoded = await asyncio.to_thread(json_object, body)
                 if len(body) - _inline_bytes(decoded) > BODY_LIMIT_BYTES:
                     raise too_large(BODY_LIMIT_BYTES)
         try:
@@ -62,44 +62,53 @@ class CreateTask:
         except RateLimited as refusal:
             self._gate.close(caller.key_id, refusal)
             raise
-        return success({"taskId": accepted.task_id}, REPLAYED if accepted.replayed else ())
+        extra = REPLAYED if accepted.replayed else ()
+        seconds = preferred_wait(scope) if b"prefer" in headers else None
+        if seconds is not None:
+            del body, decoded  # they may be large, and the wait long
+            task = await self._waited(caller, accepted.task_id, seconds, receive)
+            if task is not None:
+                applied = (b"preference-applied", f"wait={seconds}".encode())
+                return success(task_data(task, preferred_language(headers.get(b"accept-language"))), (*extra, applied))
+        return success({"taskId": accepted.task_id}, extra)
 
-    def _decode(self, body: bytes) -> dict[str, Any]:
+    async def _waited(self, caller: Caller, task_id: TaskId, seconds: float, receive: Receive) -> TaskView | None:
         try:
-            decoded = self._decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise _body_problem(f"The body is not JSON: {reason}", f"请求体不是有效的 JSON：{reason}") from None
-        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _deeper_than(decoded, MAX_DEPTH):
-            raise _body_problem(
-                f"The body is nested too deeply: at most {MAX_DEPTH} levels", f"请求体嵌套过深：最多 {MAX_DEPTH} 层"
-            )
-        if not isinstance(decoded, dict):
-            raise _body_problem(
-                f"The body must be a JSON object; got {shortened(decoded)}",
-                f"请求体必须是 JSON 对象；收到 {shortened(decoded)}",
-            )
-        return decoded
+            return await self._room.until_ended(task_id, caller.account_id, seconds, hang_up(receive))
+        except HungUp:
+            raise Disconnected from None
+        except StoreUnavailable:
+            return None  # accepted it is, all the same: its id must reach the caller
 
 
 class QueryTask:
     """GET /api/v1/tasks/query/{taskId}"""
 
-    def __init__(self, keys: KeyRing, views: TaskViews, limit: QueryLimit) -> None:
+    def __init__(self, keys: KeyRing, views: TaskViews, limit: QueryLimit, room: WaitingRoom) -> None:
         self._keys = keys
         self._views = views
+        self._room = room
         self._limit = limit
 
-    async def __call__(self, scope: Scope, task_id: str) -> Answer:
-        """Answer with the caller's task.
+    async def __call__(self, scope: Scope, receive: Receive, task_id: str) -> Answer:
+        """Answer with the caller's task: at once, or with `?wait=SECONDS` when it has ended or the time is over.
 
         Raises:
             NotFound: no such task, or another account's: the two cannot be told apart.
         """
         headers = headers_by_name(scope)
         caller = await self._keys.speaks_for(headers.get(b"authorization"))
+        seconds = wait_of_query(scope["query_string"]) if scope["query_string"] else 0.0
         self._limit.count(caller.key_id)
-        task = await self._views.find(TaskId(task_id)) if could_be_an_id(task_id) else None
+        if not could_be_an_id(task_id):
+            raise no_such_task(task_id)
+        if seconds:
+            try:
+                task = await self._room.until_ended(TaskId(task_id), caller.account_id, seconds, hang_up(receive))
+            except HungUp:
+                raise Disconnected from None
+        else:
+            task = await self._views.find(TaskId(task_id))
         if task is None or task.account_id != caller.account_id:
             raise no_such_task(task_id)
         return success(task_data(task, preferred_language(headers.get(b"accept-language"))))
@@ -113,23 +122,6 @@ def no_such_task(task_id: str) -> NotFound:
 def could_be_an_id(task_id: str) -> bool:
     """Whether it is worth asking the database."""
     return 0 < len(task_id) <= MAX_ID_CHARS and task_id.isascii() and task_id.isprintable()
-
-
-def _deeper_than(value: object, limit: int) -> bool:
-    """Whether arrays and objects nest deeper than `limit`; without recursion, which is what a deep body attacks."""
-    level: list[object] = [value]
-    for _ in range(limit):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, list | dict)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return any(isinstance(inner, list | dict) for inner in level)
-
-
-def _body_problem(en: str, zh: str) -> InvalidRequest:
-    return InvalidRequest([Problem("", Text(en=en, zh=zh))])
 
 
 def _inline_bytes(body: dict[str, Any]) -> int:

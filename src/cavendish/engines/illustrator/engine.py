@@ -1,10 +1,12 @@
 """The engine that needs no key and no network: it reads the prompt and draws it, in processes of its own."""
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
@@ -46,7 +48,8 @@ class Illustrator:
         try:
             pool = self._running_pool()
             started()
-            job = pool.submit(_draw, request)
+            with _deaf_to_ctrl_c():
+                job = pool.submit(_draw, request)
         except BrokenProcessPool as broken:
             self._free_slot()
             raise self._broken() from broken
@@ -122,6 +125,24 @@ def _draw(request: ImageRequest) -> EngineImage | Text:
     from cavendish.engines.illustrator.draw import draw
 
     return draw(request)
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Have processes and threads that start in this block never see a SIGINT.
+
+    A terminal's Ctrl-C goes to all of them at once. It is the server's to decide what becomes of its work; a drawing
+    process that dies of it would fail pictures that are to be given back. A signal mask is inherited, even by what is
+    started later from a thread of this block, and holds from the first instruction on.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

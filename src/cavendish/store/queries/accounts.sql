@@ -53,4 +53,5 @@ FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp());
 
 -- name: any_key
-SELECT EXISTS (SELECT FROM api_keys) AS found;
+-- Whether there is a key of any account but the one named $1.
+SELECT EXISTS (SELECT FROM api_keys JOIN accounts ON accounts.id = account_id WHERE accounts.name <> $1) AS found;

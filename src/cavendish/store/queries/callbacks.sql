@@ -18,7 +18,7 @@ WITH picked AS MATERIALIZED (
 SELECT c.webhook_id, c.host, c.claim, c.failures, t.callback_url, a.webhook_secret,
        CASE WHEN a.webhook_secret_before_until > clock_timestamp() THEN a.webhook_secret_before END AS secret_before,
        t.id, t.account_id, t.model, t.state, t.param, t.public_url, t.result_blobs, t.fail_code, t.fail_msg,
-       t.fail_msg_zh, t.credits_charged, t.note,
+       t.fail_msg_zh, t.credits_charged, t.note, t.attempt,
        (extract(epoch FROM t.created_at) * 1000)::bigint AS created_ms,
        (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms
 FROM claimed c JOIN tasks t ON t.id = c.task_id JOIN accounts a ON a.id = t.account_id;

@@ -26,6 +26,16 @@ SELECT i.account_id, i.key, i.task_id, i.param
 FROM idempotency_keys i JOIN unnest($1::bigint[], $2::text[]) AS n(account_id, key) USING (account_id, key)
 WHERE i.created_at > now() - interval '24 hours';
 
+-- name: usable_files
+-- Which of these files a create may use: its account's own, and not expired. Those that expired while the create was
+-- under way are still there, because the sweeper leaves them for ten minutes.
+SELECT f.account_id, f.name FROM files f JOIN unnest($1::bigint[], $2::text[]) AS n(account_id, name) USING (account_id, name)
+WHERE f.expires_at > clock_timestamp() FOR KEY SHARE OF f;
+
+-- name: insert_uses
+-- Have accepted tasks keep their files.
+INSERT INTO file_uses (file_name, task_id) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING;
+
 -- name: insert_requests
 -- Remember idempotency keys; one whose 24 hours are over begins anew.
 INSERT INTO idempotency_keys (account_id, key, task_id, param)

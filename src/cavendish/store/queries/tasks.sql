@@ -212,6 +212,10 @@ WHERE l.expires_at <= clock_timestamp() AND t.faults + 1 >= $1 ORDER BY t.id LIM
 INSERT INTO leases (token, worker, expires_at)
 VALUES (gen_random_uuid(), $1, clock_timestamp() + make_interval(secs => $2)) RETURNING token;
 
+-- name: any_worker
+-- Whether somebody works on tasks now.
+SELECT EXISTS (SELECT FROM leases WHERE expires_at > clock_timestamp()) AS found;
+
 -- name: renew_lease
 -- One more term, unless it is over already: an ended lease never comes back. Answers with how many tasks it holds.
 UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $2)
@@ -231,17 +235,29 @@ DELETE FROM leases l WHERE expires_at <= clock_timestamp() - interval '10 minute
 -- name: find
 -- Tasks by id, for the query endpoint; many waiting callers share one call.
 SELECT id, account_id, model, state, param, public_url, result_blobs, fail_code, fail_msg, fail_msg_zh,
-       credits_charged, note,
+       credits_charged, note, attempt,
        (extract(epoch FROM created_at) * 1000)::bigint AS created_ms,
        (extract(epoch FROM finished_at) * 1000)::bigint AS finished_ms
 FROM tasks WHERE id = ANY($1::text[]);
+
+-- name: positions
+-- Where these tasks are now: what a process asks, seldom, for everybody who waits in it.
+SELECT id, state, attempt FROM tasks WHERE id = ANY($1::text[]);
+
+-- name: watch
+-- Somebody waits for tasks: to end, or for each of their moves.
+SELECT pg_notify('cavendish_watched', $1);
+
+-- name: announce
+-- Tasks that moved, for whoever waits.
+SELECT pg_notify('cavendish_tasks', payload) FROM unnest($1::text[]) AS payload;
 
 -- name: list
 -- An account's tasks, newest first, from below a cursor ($2, $3). At most $6 tasks are looked at, so that a filter
 -- which few tasks pass costs no more than one page; `looked` tells how far it got.
 WITH page AS MATERIALIZED (
   SELECT id, account_id, model, state, param, public_url, result_blobs, fail_code, fail_msg, fail_msg_zh,
-         credits_charged, note, created_at, finished_at
+         credits_charged, note, attempt, created_at, finished_at
   FROM tasks WHERE account_id = $1 AND (created_at, id) < ($2, $3)
   ORDER BY created_at DESC, id DESC LIMIT $6
 )
