@@ -127,15 +127,15 @@ def test_every_known_word_at_once_gives_a_bounded_picture() -> None:
     names += [name for group in known.words.values() for word in group.values() for name in word.en]
     scene = read(" 十二只巨大的 ".join(names)[:10_000], known)
     picture = picture_of(scene, Chance("x"), (1024, 1024))
-    for plate in picture.plates:
-        assert len(plate.svg) < 3_000_000
-        ET.fromstring(f"<svg>{plate.svg}</svg>")
+    for layer in picture.layers:
+        assert len(layer.svg) < 3_000_000
+        ET.fromstring(f"<svg>{layer.svg}</svg>")
 
 
 @pytest.mark.parametrize("prompt", ['tweet by a cat "<b>&amp;"', '海报《<&"》', "a cat", "sorrow <&>"])
 def test_what_is_written_in_a_picture_is_well_formed(prompt: str) -> None:
-    for plate in picture_of(read(prompt, vocabulary()), Chance(prompt), (640, 480)).plates:
-        ET.fromstring(f"<svg>{plate.svg}</svg>")
+    for layer in picture_of(read(prompt, vocabulary()), Chance(prompt), (640, 480)).layers:
+        ET.fromstring(f"<svg>{layer.svg}</svg>")
 
 
 @pytest.mark.parametrize("place", sorted(vocabulary().words["places"]))

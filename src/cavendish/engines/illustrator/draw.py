@@ -1,14 +1,11 @@
 """One request to one PNG: the function that runs in a drawing process."""
 
-import msgspec
-
 from cavendish.domain.text import Text
-from cavendish.engines.illustrator.abstract import abstract
+from cavendish.engines.illustrator.cards import abstract, social_post, titled
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.composer import compose
 from cavendish.engines.illustrator.edit import UnreadableImage, recompose
-from cavendish.engines.illustrator.layouts import lettering, social_post
-from cavendish.engines.illustrator.picture import Picture, Plate
+from cavendish.engines.illustrator.picture import Picture
 from cavendish.engines.illustrator.reader import read
 from cavendish.engines.illustrator.render import encode, render
 from cavendish.engines.illustrator.scene import Scene
@@ -36,10 +33,8 @@ def draw(request: ImageRequest) -> EngineImage | Text:
 
 def picture_of(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
     """The kind of picture that suits the scene: a post, a staged scene, or an abstract composition."""
+    width, height = (side * 1000 / min(pixels) for side in pixels)
     if scene.layout == "post":
-        return social_post(scene, lots, pixels)
-    picture = abstract(scene, lots, pixels) if scene.empty else compose(scene, lots, pixels)
-    if not scene.quotes:
-        return picture
-    title = lettering(scene.quotes, picture.width, picture.height, large=scene.layout == "poster")
-    return msgspec.structs.replace(picture, plates=(*picture.plates, Plate(title)))
+        return social_post(scene, lots, width, height)
+    picture = abstract(scene, lots, width, height) if scene.empty else compose(scene, lots, width, height)
+    return titled(picture, scene, lots)

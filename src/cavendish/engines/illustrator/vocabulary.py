@@ -71,6 +71,10 @@ class Vocabulary(msgspec.Struct, frozen=True):
         row = self.words[group].get(word_id)
         return row.value if row else int(word_id)
 
+    def colored(self, color: str) -> str:
+        """The `#rrggbb` of a colour word."""
+        return str(self.words["colors"][color].value)
+
     def names_at(self, text: str, start: int) -> Iterator[tuple[int, Entry]]:
         """Where known names that begin at `start` of `text` end, longest first; Latin names match whole words."""
         for name, entry in self.names.get(text[start], ()):
