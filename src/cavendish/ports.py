@@ -68,7 +68,7 @@ class EngineImage(msgspec.Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """Makes a picture. Raises EngineError for every outcome that is not one."""
+    """Makes a picture. Raises EngineError for every outcome that is not one, EngineUnavailable when it broke off."""
 
     @property
     def name(self) -> str:

@@ -210,7 +210,8 @@ class _Arrangement:
             x = stage.width * (place + (lots.between(-0.04, 0.04) if actor.count > 1 else 0))
             if not alone and actor.count == total == 1:
                 x = stage.width * lots.pick((0.2, 0.8))
-            y = stage.horizon * (0.5 if alone else 0.34) + tall / 2 + lots.between(-0.06, 0.06) * stage.height
+            below = 0.2 if stage.scene.layout == "poster" else 0.0  # a poster's title stands above
+            y = stage.horizon * ((0.5 if alone else 0.34) + below) + tall / 2 + lots.between(-0.06, 0.06) * stage.height
             found.append(Placed(actor, row, pose, Spot(x, max(y, tall * 1.1), tall), -50.0, grounded=False))
         return found
 
@@ -235,7 +236,12 @@ class _Arrangement:
         if kind == "under":
             x, y = (x if "under" in host.pose.anchors else host.spot.x), host.spot.y + stage.height * 0.015
         ratio = max(0.42 if host.row.size > 2 else 0.26, self._weight(at) / (host.row.size**0.5 * host.actor.scale))
-        tall = host.spot.height * min(1.0, ratio) * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
+        tall = (
+            host.spot.height
+            * min(1.7 if kind == "riding" else 1.0, ratio)
+            * self._lower(at, pose)
+            * (0.86 if kind == "in" else 1.0)
+        )
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
         if kind == "holding" and "grip" in pose.anchors:
             y += tall * (pose.ground - pose.anchors["grip"][1]) / pose.tall

@@ -1,6 +1,6 @@
 """Styles: what makes a drawn picture a watercolour, a pencil sketch, pixel art.
 
-Most styles are a treatment of the finished picture at `SIDE` pixels at most, enlarged afterwards: brush and paper are
+Most styles are a treatment of the finished picture at two million pixels, enlarged afterwards: brush and paper are
 soft by nature. They know two things that no treatment of a photograph knows: where the subjects are (`alpha`), and
 the picture before it has pixels, so that pixel art is drawn small and not made small.
 """
@@ -21,7 +21,8 @@ Flatten = Callable[[Picture, tuple[int, int]], tuple[Image.Image, Image.Image | 
 Style = Callable[[Pixels, Pixels], Pixels]
 """RGB 0-1 and the subjects' mask 0-1, to RGB 0-1 of the same size."""
 
-SIDE = 1400
+_PIXELS = (1_150_000, 2_200_000)
+"""How many pixels a treatment has at least, where the picture has them, and at most."""
 _SEED = 20260101
 
 
@@ -32,7 +33,9 @@ def styled(picture: Picture, pixels: tuple[int, int], flatten: Flatten) -> Image
         return _pixel_art(picture, pixels, flatten)
     if style is None:
         return flatten(picture, pixels)[0]
-    share = min(1.0, SIDE / max(pixels))
+    cv2.setNumThreads(1)  # each drawing process has one core
+    area = pixels[0] * pixels[1]
+    share = min(1.0, (min(_PIXELS[1], max(_PIXELS[0], area * 0.5)) / area) ** 0.5)
     small = (round(pixels[0] * share), round(pixels[1] * share))
     plain = msgspec.structs.replace(picture, vignette=0.0)
     image, mask = flatten(plain, small)
@@ -51,7 +54,7 @@ def _pixel_art(picture: Picture, pixels: tuple[int, int], flatten: Flatten) -> I
         picture, vignette=0.0, layers=tuple(msgspec.structs.replace(layer, share=1.0) for layer in picture.layers)
     )
     image, mask = flatten(sharp, (small[0] * 3, small[1] * 3))
-    few = image.resize(small, Image.Resampling.BOX).quantize(40, dither=Image.Dither.NONE).convert("RGB")
+    few = image.resize(small, Image.Resampling.BOX).quantize(64, kmeans=1, dither=Image.Dither.NONE).convert("RGB")
     if mask is not None:  # one dark pixel around whoever stands in front
         body = mask.resize(small, Image.Resampling.BOX).point(lambda level: 255 if level > 110 else 0)
         rim = np.asarray(body.filter(ImageFilter.MaxFilter(3)), np.int16) - np.asarray(body, np.int16)
@@ -64,6 +67,10 @@ def _gray(image: Pixels) -> Pixels:
 
 
 def _soft(image: Pixels, radius: float) -> Pixels:
+    if radius > 8:  # a wide blur needs few pixels
+        small = (max(2, round(image.shape[1] * 5 / radius)), max(2, round(image.shape[0] * 5 / radius)))
+        few = cv2.GaussianBlur(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (0, 0), 5)
+        return cv2.resize(few, image.shape[1::-1], interpolation=cv2.INTER_CUBIC).astype(np.float32)
     return cv2.GaussianBlur(image, (0, 0), radius).astype(np.float32)
 
 
@@ -106,7 +113,7 @@ def _volume(alpha: Pixels, image: Pixels, depth: float) -> tuple[Pixels, Pixels]
     """Light and shine of the subjects as if they were solid: their mask and their colours read as heights."""
     size = max(image.shape) / 1000
     height = sum((_soft(alpha, r * size) for r in (4, 10, 24, 48)), np.zeros_like(alpha)) * alpha
-    height = _soft(height + 0.35 * _soft(_gray(image), 5 * size) * alpha, 2.5 * size)
+    height = _soft(height + 0.35 * _soft(_gray(image), 5 * size) * alpha, 3.2 * size)
     dy, dx = np.gradient(height * 60 * size * depth)
     length = np.sqrt(dx * dx + dy * dy + 1)
     light = (dx * 0.5 + dy * 0.62 + 0.6) / length / 0.6
@@ -137,7 +144,7 @@ def _edge(shape: tuple[int, ...], strength: float) -> Pixels:
 def _solid(image: Pixels, alpha: Pixels) -> Pixels:
     """A 3D rendering: smooth plastic bodies with shine and soft occlusion around them."""
     size = max(image.shape) / 1000
-    smooth = cv2.bilateralFilter(image, 0, 0.09, 5 * size).astype(np.float32)
+    smooth = cv2.bilateralFilter(image, 7, 0.09, 4).astype(np.float32)
     light, shine = _volume(alpha, smooth, 1.0)
     shade = 1 - 0.34 * np.clip(_soft(np.roll(alpha, round(10 * size), axis=0), 22 * size) - alpha, 0, 1)
     whole, gleam = _volume(np.ones_like(alpha), smooth, 0.8)
@@ -165,9 +172,7 @@ def _watercolor(image: Pixels, alpha: Pixels) -> Pixels:
     """Washes that pool at their edges, on white paper that shows through and stays bare around them."""
     size = max(image.shape) / 1000
     wash = _waved(image, 7 * size, 38 * size)
-    wash = (
-        cv2.bilateralFilter(cv2.medianBlur((wash * 255).astype(np.uint8), 7), 0, 28, 7 * size).astype(np.float32) / 255
-    )
+    wash = cv2.bilateralFilter(cv2.medianBlur((wash * 255).astype(np.uint8), 7), 5, 30, 4).astype(np.float32) / 255
     rim = np.clip(np.abs(_soft(wash, 3.5 * size) - wash).mean(axis=2) * 3.2, 0, 0.4)
     pigment = (1 - wash) * (
         0.78 + 0.32 * _noise(image.shape, 70 * size)[..., None] + 0.1 * _noise(image.shape, 9 * size)[..., None]
@@ -190,27 +195,19 @@ def _oil(image: Pixels, alpha: Pixels) -> Pixels:
     base = _lively(_waved(image, 5 * size, 18 * size), 1.28)
     gray = _soft(_gray(base), 6 * size)
     angle = np.arctan2(cv2.Sobel(gray, cv2.CV_32F, 0, 1), cv2.Sobel(gray, cv2.CV_32F, 1, 0)) + np.pi / 2
-    angle = angle + _noise(image.shape, 90 * size) * 1.5
-    length, grains = max(9, round(25 * size)), _noise(image.shape, 2.6 * size)
-    painted, relief, total = np.zeros_like(base), np.zeros_like(gray), np.zeros_like(gray)
-    coarse = (
-        cv2.medianBlur((np.clip(base, 0, 1) * 255).astype(np.uint8), max(3, round(9 * size)) | 1).astype(np.float32)
-        / 255
-    )
-    for step in range(8):
-        turn = np.pi * step / 8
-        kernel = np.zeros((length, length), np.float32)
-        middle, reach = length // 2, length / 2
-        end = (round(middle + reach * np.cos(turn)), round(middle + reach * np.sin(turn)))
-        cv2.line(kernel, (2 * middle - end[0], 2 * middle - end[1]), end, 1.0, 1)
-        kernel /= kernel.sum()
-        weight = np.clip(1 - np.abs((angle - turn + np.pi / 2) % np.pi - np.pi / 2) / (np.pi / 8), 0, 1)
-        painted += cv2.filter2D(coarse, -1, kernel) * weight[..., None]
-        relief += cv2.filter2D(grains, -1, kernel) * weight
-        total += weight
-    painted, relief = painted / np.maximum(total, 1e-3)[..., None], relief / np.maximum(total, 1e-3)
+    angle = (angle + _noise(image.shape, 90 * size) * 1.5).astype(np.float32)
+    bytes_ = (np.clip(base, 0, 1) * 255).astype(np.uint8)
+    coarse = cv2.medianBlur(bytes_, max(3, round(7 * size)) | 1).astype(np.float32) / 255
+    # What is drawn out along a direction becomes a stroke: a mean over the pixels that lie that way.
+    both = np.dstack([coarse, _noise(image.shape, 2.6 * size)])
+    ys, xs = np.mgrid[0 : image.shape[0], 0 : image.shape[1]].astype(np.float32)
+    along, across, drawn = np.cos(angle), np.sin(angle), both.copy()
+    steps = (-11, -8, -5, -3, 3, 5, 8, 11)
+    for step in (np.float32(step * size) for step in steps):
+        drawn += cv2.remap(both, xs + along * step, ys + across * step, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    painted, relief = drawn[..., :3] / (len(steps) + 1), drawn[..., 3] / (len(steps) + 1)
     slope = relief - np.roll(relief, (1, 1), axis=(0, 1))
-    return painted * (1 + relief[..., None] * 0.16) + slope[..., None] * 0.42
+    return painted * (1 + relief[..., None] * 0.2) + slope[..., None] * 0.5
 
 
 def _sketch(image: Pixels, alpha: Pixels) -> Pixels:
@@ -222,10 +219,10 @@ def _sketch(image: Pixels, alpha: Pixels) -> Pixels:
     paper = np.ones_like(gray)
     ys, xs = np.mgrid[0 : gray.shape[0], 0 : gray.shape[1]].astype(np.float32)
     tremble = _noise(gray.shape, 40 * size) * 5 * size
-    for turn, level in ((0.8, 0.82), (2.3, 0.58), (0.15, 0.36), (1.5, 0.2)):
+    for turn, level in ((0.8, 0.88), (2.3, 0.62), (0.15, 0.36), (1.5, 0.2)):
         wave = np.sin((xs * np.cos(turn) + ys * np.sin(turn) + tremble) * (1.05 / size)) * 0.5 + 0.5
         paper -= np.clip((level - tone) * 2.2, 0, 0.5) * wave * (0.75 + 0.5 * _noise(gray.shape, 3 * size))
-    line = np.clip(_lines(image, 1.0 * size) + _lines(image, 2.2 * size) * 0.5, 0, 1)
+    line = np.clip(_lines(image, 1.0 * size) * 1.3 + _lines(image, 2.2 * size) * 0.8, 0, 1)
     shown = np.clip(paper, 0.12, 1) * (1 - 0.85 * line * (0.72 + 0.28 * _noise(gray.shape, 6 * size)))
     return _tinted(np.clip(shown, 0, 1), "#2b2b31", "#faf6ec") * _paper(image.shape, 0.05)
 
@@ -238,7 +235,7 @@ def _ink(image: Pixels, alpha: Pixels) -> Pixels:
         (gray - np.percentile(gray, 4)) / max(float(np.percentile(gray, 96) - np.percentile(gray, 4)), 0.2), 0, 1
     )
     level = _soft(level.astype(np.float32), 2.2 * size)
-    bare = np.clip(0.5 + 0.5 * level + 0.12 * _noise(image.shape, 90 * size), 0, 1) ** 0.7
+    bare = np.clip(0.62 + 0.46 * level + 0.1 * _noise(image.shape, 90 * size), 0, 1) ** 0.6
     body = np.round(level**0.75 * 4) / 4
     wash = np.where(_soft(alpha, 2 * size) > 0.5, _soft(body.astype(np.float32), 1.6 * size), bare)
     mist = np.clip((np.mgrid[0 : gray.shape[0], 0 : gray.shape[1]][0] / gray.shape[0] - 0.86) * 5, 0, 0.7)
@@ -261,7 +258,7 @@ def _ink(image: Pixels, alpha: Pixels) -> Pixels:
             (round(a * side), round(b * side)) if b <= 1 and a <= 1 else (int(a), int(b)) for a, b in (box[:2], box[2:])
         ]
         cv2.rectangle(seal, one, two, 0.0 if box[2] <= 1 else 1.0, -1)
-    worn = seal * np.clip(0.9 + 0.5 * _noise((side, side), 4 * size), 0, 1)
+    worn = seal * np.clip(0.95 + 0.4 * _noise((side, side), 4 * size), 0, 1)
     part = done[y : y + side, x : x + side]
     part += (np.array([0.72, 0.13, 0.1], np.float32) - part) * worn[..., None]
     return done
@@ -269,9 +266,10 @@ def _ink(image: Pixels, alpha: Pixels) -> Pixels:
 
 def _flat(image: Pixels, alpha: Pixels) -> Pixels:
     """Even areas of few clear colours."""
-    picture = Image.fromarray((np.clip(_lively(image, 1.15), 0, 1) * 255).astype(np.uint8))
-    even = picture.filter(ImageFilter.MedianFilter(5)).quantize(20, dither=Image.Dither.NONE).convert("RGB")
-    return np.asarray(even.filter(ImageFilter.SMOOTH), np.float32) / 255
+    clear = np.clip(_lively(image, 1.18), 0, 1)
+    steps = np.round(cv2.cvtColor(clear, cv2.COLOR_RGB2HSV) * np.array([1 / 12, 9, 8], np.float32))
+    even = cv2.cvtColor((steps * np.array([12, 1 / 9, 1 / 8], np.float32)).astype(np.float32), cv2.COLOR_HSV2RGB)
+    return cv2.medianBlur((even * 255).astype(np.uint8), 3).astype(np.float32) / 255
 
 
 def _neon(image: Pixels, alpha: Pixels) -> Pixels:
@@ -279,7 +277,7 @@ def _neon(image: Pixels, alpha: Pixels) -> Pixels:
     size = max(image.shape) / 1000
     gray = _gray(image)
     ys = np.mgrid[0 : gray.shape[0], 0 : gray.shape[1]][0].astype(np.float32) / gray.shape[0]
-    graded = _tinted(np.clip(gray * 1.1, 0, 1), "#0b0620", "#b7a6ff") * 0.5 + _lively(image, 1.3) * 0.32
+    graded = _tinted(np.clip(gray * 1.1, 0, 1), "#0b0620", "#b7a6ff") * 0.4 + _lively(image, 1.7) * 0.5
     line = np.clip(_lines(image, 1.5 * size) * (0.3 + 0.9 * alpha), 0, 1)
     hue = np.stack([1 - 0.75 * ys, 0.15 + 0.75 * ys, np.ones_like(ys)], axis=2) * (1 - 0.0)
     hue = np.where(
@@ -301,17 +299,10 @@ def _lowpoly(image: Pixels, alpha: Pixels) -> Pixels:
     """Triangles between points that gather where something changes, each of one colour."""
     height, width = image.shape[:2]
     lots = np.random.default_rng(_SEED)
-    interest = _lines(image, 1.6) * (0.35 + 0.65 * _soft(alpha, 6)) + 0.008 + 0.02 * alpha
-    ys, xs = np.divmod(
-        lots.choice(
-            height * width,
-            2600,
-            replace=False,
-            p=(interest / interest.sum()).ravel().astype(np.float64)
-            / float((interest / interest.sum()).ravel().astype(np.float64).sum()),
-        ),
-        width,
-    )
+    # On a grid of every third pixel, more likely where contours are.
+    interest = (_lines(image, 1.6) * (0.35 + 0.65 * _soft(alpha, 5)) + 0.008 + 0.02 * alpha)[1::3, 1::3].ravel()
+    chosen = np.argsort(-interest / lots.exponential(size=interest.size))[:2600]
+    ys, xs = (np.stack(np.divmod(chosen, len(range(1, width, 3)))) * 3 + 1).clip(0, [[height - 1], [width - 1]])
     rim = [(x, y) for x in np.linspace(0, width - 1, 14) for y in (0, height - 1)] + [
         (x, y) for y in np.linspace(0, height - 1, 14) for x in (0, width - 1)
     ]
@@ -340,8 +331,9 @@ def _sticker(image: Pixels, alpha: Pixels) -> Pixels:
     )
     edge = np.clip((_soft(edge, 3 * size) - 0.35) * 4, 0, 1)
     shade = _soft(np.roll(edge, (round(12 * size), round(5 * size)), axis=(0, 1)), 11 * size)
-    hue = np.median(image.reshape(-1, 3), axis=0)
-    ground = np.broadcast_to(np.clip(hue * 0.55 + 0.42, 0, 1).astype(np.float32), image.shape)
+    hue = (image * alpha[..., None]).sum(axis=(0, 1)) / max(float(alpha.sum()), 1.0)
+    pale = 0.93 - 0.42 * (hue - hue.min()) if np.ptp(hue) > 0.12 else np.array([0.99, 0.83, 0.55])  # its complement
+    ground = np.broadcast_to(pale.astype(np.float32), image.shape)
     ground = ground * (1 - 0.34 * shade[..., None])
     paper = ground * (1 - edge[..., None]) + np.float32(0.995) * edge[..., None]
     mask = np.clip((alpha - 0.3) * 2.2, 0, 1)[..., None]
