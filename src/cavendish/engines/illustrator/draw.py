@@ -4,30 +4,26 @@ from cavendish.domain.text import Text
 from cavendish.engines.illustrator.cards import abstract, social_post, titled
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.composer import compose
-from cavendish.engines.illustrator.edit import UnreadableImage, recompose
 from cavendish.engines.illustrator.picture import Picture
 from cavendish.engines.illustrator.reader import read
-from cavendish.engines.illustrator.render import encode, render
+from cavendish.engines.illustrator.render import render
 from cavendish.engines.illustrator.scene import Scene
 from cavendish.engines.illustrator.vocabulary import vocabulary
 from cavendish.ports import EngineImage, ImageRequest
 
 NOTE = "Drawn by the illustrator: a procedural vector picture, not the work of a neural model."
-EDIT_NOTE = "Recomposed by the illustrator: a procedural treatment ({treatment}), not the work of a neural model."
 
 
 def draw(request: ImageRequest) -> EngineImage | Text:
     """The picture for `request` at its exact pixels, or the sentence that says why an input image cannot be used."""
+    if request.images:  # imported only then: opencv and numpy take time and memory
+        from cavendish.engines.illustrator.editing.edit import edit
+
+        return edit(request)
     pixels = (request.width, request.height)
     # The resolution is left out on purpose: the 4k picture is the 1k picture, sharper.
     lots = Chance(request.prompt, request.aspect_ratio, request.seed)
     scene = read(request.prompt, vocabulary())
-    if request.images:
-        try:
-            image, treatment = recompose(request.images, scene, pixels)
-        except UnreadableImage as unreadable:
-            return unreadable.text
-        return EngineImage(encode(image), EDIT_NOTE.format(treatment=treatment))
     return EngineImage(render(picture_of(scene, lots, pixels), pixels), NOTE)
 
 
