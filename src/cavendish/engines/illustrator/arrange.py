@@ -13,7 +13,7 @@ SKY_PAINTED = frozenset({"sun", "moon", "cloud"})
 
 _RESTING = frozenset({"stand", "sit", "sleep", "walk"})
 _ANCHORS = {"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand"}
-_SHARES = {"closeup": 0.8, "panorama": 0.24, "low": 0.62, "top": 0.4}
+_SHARES = {"closeup": 0.8, "panorama": 0.32, "low": 0.62, "top": 0.4}
 _COLUMNS = {1: (0.5,), 2: (0.34, 0.7), 3: (0.5, 0.19, 0.82)}
 _MANY_COLUMNS = (0.42, 0.68, 0.18, 0.88, 0.3, 0.56, 0.08, 0.78)
 
@@ -128,7 +128,7 @@ class _Arrangement:
         height = hero * min(1.5, max(0.2, self._weight(at) / self._weight(self.standing[0]))) * self._lower(at, pose)
         big = row.size > 3
         depth = (0.52 if number else 0.3) if big else 0.16 * (number % 3)
-        depth += 0.3 if stage.scene.composition == "panorama" and not big else 0
+        depth += 0.18 if stage.scene.composition == "panorama" and not big else 0
         if number and big:
             height = max(height * 0.62, hero * 0.75)
         person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
@@ -238,7 +238,7 @@ class _Arrangement:
         ratio = max(0.42 if host.row.size > 2 else 0.26, self._weight(at) / (host.row.size**0.5 * host.actor.scale))
         tall = (
             host.spot.height
-            * min(1.7 if kind == "riding" else 1.0, ratio)
+            * min(1.7 if anchor == "seat" else 1.0, ratio)
             * self._lower(at, pose)
             * (0.86 if kind == "in" else 1.0)
         )

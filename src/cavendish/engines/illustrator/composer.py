@@ -31,7 +31,7 @@ def compose(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
     return Picture(
         layers=(
             Layer("back", "".join(stage.back), 0.5, max(soft, 0.0016)),
-            Layer("middle", "".join(stage.middle), 0.5 if soft > 0.01 else 1.0, soft * 0.5 if soft > 0.005 else 0.0),
+            Layer("middle", "".join(stage.middle), 0.5 if soft > 0.005 else 1.0, soft * 0.5 if soft > 0.005 else 0.0),
             Layer("subjects", "".join(_drawn(stage, one) + _waterline(stage, one) for one in near)),
             Layer("front", "".join(stage.front)),
         ),
@@ -56,6 +56,8 @@ def choose_place(scene: Scene) -> str:
         return "beach"
     if any(found.kind == "on" and scene.actors[found.second].id == "moon" for found in scene.relations):
         return "space"
+    if scene.place == "room" and kinds and set(kinds) == {"small"}:
+        return "table"
     if scene.place:
         return scene.place
     ids = {actor.id for actor in scene.actors}

@@ -167,7 +167,12 @@ class _Sentence:
             elif word.group == "colors" and (color is None or last == "colors"):
                 color = word.id  # a red and white lighthouse is red; 戴红帽子的橘猫 is orange
             last = word.group
-        plural = count == 0 and _is_plural(self.text[token.start : token.end], self.words.subjects[token.id].en)
+        name = self.text[token.start : token.end]
+        if color is None:  # 白马 is in the vocabulary as 马 is
+            same = self.words.subjects[token.id].zh
+            parts = self.words.names_at(name, 0)
+            color = next((entry.id for end, entry in parts if entry.group == "colors" and name[end:] in same), None)
+        plural = count == 0 and _is_plural(name, self.words.subjects[token.id].en)
         return Actor(token.id, 3 if plural else max(1, count), color, scale, self._pose(index))
 
     def _pose(self, index: int) -> str | None:

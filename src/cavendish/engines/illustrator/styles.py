@@ -7,6 +7,7 @@ the picture before it has pixels, so that pixel art is drawn small and not made 
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import msgspec
@@ -16,7 +17,7 @@ from PIL import Image, ImageFilter
 
 from cavendish.engines.illustrator.picture import Picture
 
-Pixels = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.floating[Any]]
 Flatten = Callable[[Picture, tuple[int, int]], tuple[Image.Image, Image.Image | None]]
 Style = Callable[[Pixels, Pixels], Pixels]
 """RGB 0-1 and the subjects' mask 0-1, to RGB 0-1 of the same size."""
@@ -77,14 +78,15 @@ def _soft(image: Pixels, radius: float) -> Pixels:
 def _noise(shape: tuple[int, ...], grain: float, *, stretch: float = 1.0) -> Pixels:
     """Smooth noise, -1 to 1, whose spots are about `grain` pixels tall and `stretch` times as wide."""
     tall, wide = max(2, round(shape[0] / grain)), max(2, round(shape[1] / grain / stretch))
-    lots = np.random.default_rng(_SEED).standard_normal((tall, wide)).astype(np.float32)
+    lots = np.random.default_rng(_SEED).standard_normal((tall, wide), np.float32)
     return np.clip(cv2.resize(lots, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC) / 2, -1, 1)
 
 
 def _lines(image: Pixels, width: float) -> Pixels:
     """Where contours are, 0-1: a difference of two blurs of each colour, whichever shows it best."""
     fine, wide = _soft(image, width), _soft(image, width * 1.8)
-    return np.clip((np.abs(wide - fine).max(axis=2) - 0.012) * 14, 0, 1)
+    done: Pixels = np.clip((np.abs(wide - fine).max(axis=2) - 0.012) * 14, 0, 1)
+    return done
 
 
 def _waved(image: Pixels, reach: float, grain: float) -> Pixels:
@@ -112,7 +114,7 @@ def _paper(shape: tuple[int, ...], strength: float) -> Pixels:
 def _volume(alpha: Pixels, image: Pixels, depth: float) -> tuple[Pixels, Pixels]:
     """Light and shine of the subjects as if they were solid: their mask and their colours read as heights."""
     size = max(image.shape) / 1000
-    height = sum((_soft(alpha, r * size) for r in (4, 10, 24, 48)), np.zeros_like(alpha)) * alpha
+    height: Pixels = sum((_soft(alpha, r * size) for r in (4, 10, 24, 48)), np.zeros_like(alpha)) * alpha
     height = _soft(height + 0.35 * _soft(_gray(image), 5 * size) * alpha, 3.2 * size)
     dy, dx = np.gradient(height * 60 * size * depth)
     length = np.sqrt(dx * dx + dy * dy + 1)
@@ -132,13 +134,14 @@ def _photo(image: Pixels, alpha: Pixels) -> Pixels:
     curve = lit * lit * (3 - 2 * lit)
     toned = lit * 0.5 + curve * 0.5
     toned = toned * np.array([1.02, 1.0, 0.96], np.float32) + np.array([0.0, 0.008, 0.022], np.float32)
-    grain = np.random.default_rng(_SEED).standard_normal(image.shape[:2]).astype(np.float32) * 0.018
+    grain = np.random.default_rng(_SEED).standard_normal(image.shape[:2], np.float32) * 0.018
     return (_lively(toned, 0.92) + grain[..., None]) * _edge(image.shape, 0.55)
 
 
 def _edge(shape: tuple[int, ...], strength: float) -> Pixels:
     ys, xs = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j].astype(np.float32)
-    return (1 - strength * 0.5 * np.clip((xs * xs + ys * ys) - 0.55, 0, 2))[..., None]
+    done: Pixels = (1 - strength * 0.5 * np.clip((xs * xs + ys * ys) - 0.55, 0, 2))[..., None]
+    return done
 
 
 def _solid(image: Pixels, alpha: Pixels) -> Pixels:
@@ -186,7 +189,9 @@ def _watercolor(image: Pixels, alpha: Pixels) -> Pixels:
     )
     pool = np.clip(inside * (1 - inside) * 1.2, 0, 0.3)[..., None]
     paper = np.array([0.992, 0.978, 0.945], np.float32)
-    return (paper - np.clip(pigment, 0, 0.95) * (inside[..., None] * 0.92 + pool) * paper) * _paper(image.shape, 0.035)
+    shown = inside[..., None] * 0.92 + pool
+    done: Pixels = (paper - np.clip(pigment, 0, 0.95) * shown * paper) * _paper(image.shape, 0.035)
+    return done
 
 
 def _oil(image: Pixels, alpha: Pixels) -> Pixels:
@@ -202,7 +207,7 @@ def _oil(image: Pixels, alpha: Pixels) -> Pixels:
     both = np.dstack([coarse, _noise(image.shape, 2.6 * size)])
     ys, xs = np.mgrid[0 : image.shape[0], 0 : image.shape[1]].astype(np.float32)
     along, across, drawn = np.cos(angle), np.sin(angle), both.copy()
-    steps = (-11, -8, -5, -3, 3, 5, 8, 11)
+    steps = (-10, -6, -3, 3, 6, 10)
     for step in (np.float32(step * size) for step in steps):
         drawn += cv2.remap(both, xs + along * step, ys + across * step, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     painted, relief = drawn[..., :3] / (len(steps) + 1), drawn[..., 3] / (len(steps) + 1)
@@ -231,7 +236,7 @@ def _ink(image: Pixels, alpha: Pixels) -> Pixels:
     """Ink on rice paper: few wet tones, much bare paper, a dark brush for what matters, and a red seal."""
     size = max(image.shape) / 1000
     gray = _gray(_waved(image, 8 * size, 34 * size))
-    level = np.clip(
+    level: Pixels = np.clip(
         (gray - np.percentile(gray, 4)) / max(float(np.percentile(gray, 96) - np.percentile(gray, 4)), 0.2), 0, 1
     )
     level = _soft(level.astype(np.float32), 2.2 * size)
@@ -279,7 +284,7 @@ def _neon(image: Pixels, alpha: Pixels) -> Pixels:
     ys = np.mgrid[0 : gray.shape[0], 0 : gray.shape[1]][0].astype(np.float32) / gray.shape[0]
     graded = _tinted(np.clip(gray * 1.1, 0, 1), "#0b0620", "#b7a6ff") * 0.4 + _lively(image, 1.7) * 0.5
     line = np.clip(_lines(image, 1.5 * size) * (0.3 + 0.9 * alpha), 0, 1)
-    hue = np.stack([1 - 0.75 * ys, 0.15 + 0.75 * ys, np.ones_like(ys)], axis=2) * (1 - 0.0)
+    hue = np.stack([1 - 0.75 * ys, 0.15 + 0.75 * ys, np.ones_like(ys)], axis=2)
     hue = np.where(
         alpha[..., None] > 0.5,
         np.array([1.0, 0.25, 0.85], np.float32) * (1 - ys[..., None])
@@ -288,11 +293,10 @@ def _neon(image: Pixels, alpha: Pixels) -> Pixels:
     )
     glow = line[..., None] * hue
     halo = _soft(glow.astype(np.float32), 7 * size) * 1.7 + _soft(glow.astype(np.float32), 26 * size) * 1.6
-    bright = _soft(np.clip(image - 0.75, 0, 1) * (dark_share := np.float32(0.8)), 14 * size)
+    bright = _soft(np.clip(image - 0.75, 0, 1) * 0.64, 14 * size)
     scan = 1 - 0.07 * (np.arange(gray.shape[0]) // max(1, round(2 * size)) % 2)[:, None, None]
-    return np.clip(graded * 0.85 + halo + glow * 1.1 + bright * dark_share, 0, 1).astype(np.float32) * scan.astype(
-        np.float32
-    )
+    done: Pixels = np.clip(graded * 0.85 + halo + glow * 1.1 + bright, 0, 1) * scan
+    return done
 
 
 def _lowpoly(image: Pixels, alpha: Pixels) -> Pixels:
@@ -308,17 +312,16 @@ def _lowpoly(image: Pixels, alpha: Pixels) -> Pixels:
     ]
     division = cv2.Subdiv2D((0, 0, width, height))
     division.insert([(float(x), float(y)) for x, y in [*zip(xs, ys, strict=True), *rim]])
-    triangles = division.getTriangleList().reshape(-1, 3, 2)
+    triangles = np.asarray(division.getTriangleList()).reshape(-1, 3, 2)
     inside = ((triangles >= 0) & (triangles < (width, height))).all(axis=(1, 2))
     done, calm = image.copy(), _soft(image, 1.5)
-    for triangle in triangles[inside]:
-        x, y = triangle.mean(axis=0).astype(int)
-        spread = np.vstack([triangle * 0.5 + (x / 2, y / 2), [(x, y)] * 2]).astype(int)
-        color = calm[spread[:, 1], spread[:, 0]].mean(axis=0)
-        slope = np.clip((triangle[0] - triangle[1])[0] / 60, -1, 1) * 0.05
-        cv2.fillConvexPoly(
-            done, triangle.round().astype(np.int32), tuple(float(c) for c in color * (1 + slope)), cv2.LINE_AA
-        )
+    corners = triangles[inside]
+    middles = corners.mean(axis=1, keepdims=True)
+    inner = np.concatenate([(corners + middles) / 2, middles], axis=1).astype(int)
+    colors = calm[inner[..., 1], inner[..., 0]].mean(axis=1)
+    colors *= 1 + 0.05 * np.clip((corners[:, 0] - corners[:, 1])[:, :1] / 60, -1, 1)  # each leans its own way
+    for triangle, color in zip(corners.round().astype(np.int32), colors.tolist(), strict=True):
+        cv2.fillConvexPoly(done, triangle, color, cv2.LINE_AA)
     return _lively(done, 1.12)
 
 
@@ -338,13 +341,14 @@ def _sticker(image: Pixels, alpha: Pixels) -> Pixels:
     paper = ground * (1 - edge[..., None]) + np.float32(0.995) * edge[..., None]
     mask = np.clip((alpha - 0.3) * 2.2, 0, 1)[..., None]
     line = _lines(image, 1.2 * size)[..., None] * mask * 0.35
-    return paper * (1 - mask) + _lively(image, 1.15) * mask * (1 - line)
+    done: Pixels = paper * (1 - mask) + _lively(image, 1.15) * mask * (1 - line)
+    return done
 
 
 def _mono(image: Pixels, alpha: Pixels) -> Pixels:
     """Black and white with a strong curve and grain."""
     gray = np.clip(_gray(image), 0, 1)
-    grain = np.random.default_rng(_SEED).standard_normal(gray.shape).astype(np.float32) * 0.025
+    grain = np.random.default_rng(_SEED).standard_normal(gray.shape, np.float32) * 0.025
     return _tinted(
         np.clip(gray * gray * (3 - 2 * gray) * 0.7 + gray * 0.3 + grain, 0, 1), "#0c0c0e", "#f7f7f5"
     ) * _edge(image.shape, 0.5)
