@@ -161,7 +161,7 @@ def _moved(
         layer, mask = sized(layer, wide, tall), mask_sized(np.ascontiguousarray(mask), wide, tall)
         matrix = matrix @ back
     size = (width, height)
-    color = cv2.warpAffine(layer, matrix, size, flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    color = cv2.warpAffine(layer, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     there = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray(color, np.uint8), np.clip(there, 0, 1).astype(np.float32)
 

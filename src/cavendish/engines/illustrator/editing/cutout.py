@@ -142,7 +142,7 @@ def whole(mask: Mask, at: tuple[int, int] | None) -> Mask:
 def followed(image: Pixels, mask: Mask) -> Mask:
     """The mask at the pixels of `image`, its edge drawn to the edges that the picture has there."""
     height, width = image.shape[:2]
-    guide, _ = small(image, 900)
+    guide, _ = small(image, 720)
     coarse = mask_sized(mask, guide.shape[1], guide.shape[0])
     radius = max(2, round(max(guide.shape[:2]) / 110))
     fine = guided(guide, soft(coarse, radius / 3), radius, 2e-4)

@@ -21,10 +21,13 @@ from cavendish.engines.illustrator.editing.heads import figure
 from cavendish.engines.illustrator.editing.notes import Steps
 from cavendish.engines.illustrator.editing.opened import UnreadableImage, opened
 from cavendish.engines.illustrator.editing.paint import BRUSHES
-from cavendish.engines.illustrator.editing.pixels import Mask, Pixels, laid
+from cavendish.engines.illustrator.editing.pixels import Mask, Pixels, laid, mask_sized, sized
 from cavendish.engines.illustrator.editing.tone import toned
 from cavendish.engines.illustrator.editing.weather import weathered
 from cavendish.ports import EngineImage, ImageRequest
+
+_SIDE, _HEAVY_SIDE = 3600, 2400
+"""Pixels of the longer side up to which edits are done; those with cut out subjects need most. Larger is enlarged."""
 
 _PEOPLE = 3
 """How many faces of a group count as the subject, with their bodies."""
@@ -49,7 +52,8 @@ def _made(request: ImageRequest, wish: Wish, lots: Chance, steps: Steps) -> tupl
     """The finished picture, and its opacity when the background was taken away."""
     width, height = request.width, request.height
     place = inside(wish.frame, width, height) if wish.frame else None
-    room = (place.width, place.height) if place else (width, height)
+    full = (place.width, place.height) if place else (width, height)
+    room = _workroom(wish, full)
     swapped = wish.backdrop is not None and wish.backdrop.kind == "picture" and len(request.images) > 1
     alpha: Mask | None = None
     if len(request.images) > 1 and not swapped:
@@ -58,7 +62,8 @@ def _made(request: ImageRequest, wish: Wish, lots: Chance, steps: Steps) -> tupl
         source, opaque = opened(request.images[0], 1, _side(wish, room))
         other = opened(request.images[1], 2, max(room))[0] if swapped else None
         picture, alpha = _one(source, opaque, wish, room, lots, steps, other)
-    picture = np.ascontiguousarray(picture)
+    picture = sized(np.ascontiguousarray(picture), *full)
+    alpha = None if alpha is None else mask_sized(alpha, *full)
     if alpha is not None and (wish.frame or request.output_format == "jpeg"):
         picture, alpha = laid(picture, np.full_like(picture, 255), alpha), None
     steps_removed = "remove on white" if alpha is None else "remove"
@@ -77,9 +82,16 @@ def _made(request: ImageRequest, wish: Wish, lots: Chance, steps: Steps) -> tupl
     return picture, alpha
 
 
+def _workroom(wish: Wish, room: tuple[int, int]) -> tuple[int, int]:
+    """The size at which edits are done: beyond it they would take seconds and memory for what is hardly seen."""
+    heavy = wish.bobblehead or wish.backdrop is not None or any(brush.scope != "whole" for brush in wish.brushes)
+    share = min(1.0, (_HEAVY_SIDE if heavy else _SIDE) / max(room))
+    return max(1, round(room[0] * share)), max(1, round(room[1] * share))
+
+
 def _side(wish: Wish, room: tuple[int, int]) -> int:
     """How large to decode: as large as is seen, and larger where a part of it will be enlarged."""
-    return min(6400, round(max(room) * (1.6 if wish.bobblehead else 1.0)))
+    return min(_SIDE, round(max(room) * (1.25 if wish.bobblehead else 1.0)))
 
 
 def _together(request: ImageRequest, wish: Wish, room: tuple[int, int], lots: Chance, steps: Steps) -> Pixels:

@@ -73,10 +73,12 @@ def head(image: Pixels, face: Face, body: Mask) -> Head:
     at = _centred(lab, at)
     share = body.shape[1] / image.shape[1]
     part = body[round(top * share) : max(1, round(bottom * share)), round(left * share) : max(1, round(right * share))]
-    inside = 0.3 * (2 * mask_sized(np.ascontiguousarray(part), less.shape[1], less.shape[0]) - 1)
+    inside = 0.4 * (2 * mask_sized(np.ascontiguousarray(part), less.shape[1], less.shape[0]) - 1)
     rough = _inside(_outline(lab, _odds(lab, at, None) + inside, at), at, lab.shape[:2])
-    rough = _inside(_outline(lab, _odds(lab, at, rough) + inside, at), at, lab.shape[:2])
-    rough = _carved(less, rough, at)
+    odds = _odds(lab, at, rough)
+    rough = _inside(_outline(lab, odds + inside, at), at, lab.shape[:2])
+    rough = _carved(less, rough, inside > 0, odds, at)
+    rough = _shaven(rough, at)
     full = np.zeros(image.shape[:2], np.float32)
     full[top:bottom, left:right] = followed(crop, rough)
     rows, columns = np.flatnonzero(full.max(axis=1) > 0.5), np.flatnonzero(full.max(axis=0) > 0.5)
@@ -124,7 +126,7 @@ def _outline(lab: Pixels, odds: Floats, at: Place) -> Floats:
     usual = _usual(across, down, at)
     off = np.arange(_STEPS, dtype=np.float32)[None] * _STEP - usual[:, None]
     jaw = np.clip((down - 0.25) / 0.3, 0, 1)[:, None]  # the neck is skin too: here shape tells more than colour
-    give = np.where(off > 0, 0.34, np.where(down[:, None] < -0.3, 0.1, 0.15)) * (1 - 0.62 * jaw)
+    give = np.where(off > 0, 0.34, np.where(down[:, None] < -0.3, 0.065, 0.15)) * (1 - 0.62 * jaw)
     region = region - 0.15 * (off > 0)  # what nothing is known of is no head
     score = 6.0 * np.cumsum(region, axis=1) * _STEP * (1 - 0.6 * jaw) + 0.8 * edge - 0.6 * (off / give) ** 2
     return _best(score.astype(np.float32))
@@ -134,7 +136,7 @@ def _usual(across: Floats, down: Floats, at: Place) -> Floats:
     """Where heads end along each ray, in widths of the face: an egg, wider at the crown, chin below."""
     tall = at.h / at.w
     below, above = (at.chin - at.y) / at.w - 0.5 * tall, 0.76 * tall
-    wide = np.where(down > 0, 0.5, 0.54)
+    wide = np.where(down > 0, 0.49, 0.51)
     long = np.where(down > 0, below, above)
     return np.asarray(1 / np.sqrt((across / wide) ** 2 + (down / long) ** 2), np.float32)
 
@@ -197,7 +199,7 @@ def _odds(lab: Pixels, at: Place, known: Mask | None) -> Floats:
     return np.asarray(0.55 * table[_bins(lab)] + 0.55 * (2 * np.clip(like * 1.4, 0, 1) - 1), np.float32)
 
 
-def _carved(image: Pixels, rough: Mask, at: Place) -> Mask:
+def _carved(image: Pixels, rough: Mask, body: NDArray[np.bool_], odds: Floats, at: Place) -> Mask:
     """The mask without pieces of background that GrabCut recognises by what is beyond the outline."""
     end = min(image.shape[0], max(8, round(at.chin - 0.2 * at.h)))
     inside = rough > 0.5
@@ -205,13 +207,35 @@ def _carved(image: Pixels, rough: Mask, at: Place) -> Mask:
     near = cv2.dilate(inside.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     seeds = np.where(inside, np.uint8(PERHAPS_IN), np.where(near > 0, np.uint8(PERHAPS_OUT), np.uint8(OUT)))
     far = np.zeros(rough.shape, np.uint8)
-    ellipse(far, at.x, at.y + 0.38 * at.h, 0.52 * at.w, 0.72 * at.h, 1)
-    seeds[inside & (far == 0)] = PERHAPS_OUT
+    ellipse(far, at.x, at.y + 0.38 * at.h, 0.47 * at.w, 0.7 * at.h, 1)
+    near_eyes = np.arange(len(rough))[:, None] < at.y + 0.55 * at.h
+    hair = (cv2.GaussianBlur(odds, (0, 0), max(0.5, at.w / 40)) > 0.35) & (body | near_eyes)
+    seeds[inside & (far == 0) & ~hair] = PERHAPS_OUT
     face_seeds(seeds, at.x, at.y, at.w, at.h)
     kept = rough.copy()
     kept[:end] *= cut(np.ascontiguousarray(image[:end]), np.ascontiguousarray(seeds[:end]), 2)
     kept = whole(kept, (round(at.x), round(at.y + 0.5 * at.h)))
-    return kept if kept.sum() > 0.78 * rough.sum() else rough
+    # A crown that is gone was hair of the background's colour: rather too much there than a bald head.
+    middle = slice(max(0, round(at.x - 0.22 * at.w)), round(at.x + 0.22 * at.w))
+    tops = [int(np.argmax(mask[:, middle].max(axis=1) > 0.5)) for mask in (rough, kept)]
+    if tops[1] - tops[0] > 0.08 * at.h:
+        crown = np.zeros(rough.shape, np.uint8)
+        ellipse(crown, at.x, at.y + 0.3 * at.h, 0.6 * at.w, 0.75 * at.h, 1)
+        crown[round(at.y + 0.5 * at.h) :] = 0
+        kept = np.maximum(kept, rough * crown * body)
+    return np.asarray(kept if kept.sum() > 0.66 * rough.sum() else rough, np.float32)
+
+
+def _shaven(rough: Mask, at: Place) -> Mask:
+    """The mask of short hair without the collar and the background that are left beside the jaw."""
+    ears = rough[max(0, round(at.y + 0.45 * at.h)) : round(at.y + 0.6 * at.h)] > 0.5
+    if not ears.any() or float(np.median(ears.sum(axis=1))) > 1.2 * at.w:  # long hair hangs there
+        return rough
+    rows, columns = np.mgrid[0 : rough.shape[0], 0 : rough.shape[1]].astype(np.float32)
+    begin = at.y + 0.74 * at.h
+    down = np.maximum(0, rows - begin) / (at.chin + 0.03 * at.h - begin)
+    jaw = (np.abs(columns - at.x) / (0.44 * at.w)) ** 2.3 + down**2.3 < 1
+    return np.asarray(rough * ((rows < begin) | jaw), np.float32)
 
 
 def _like(lab: Pixels, where: NDArray[np.bool_]) -> Mask:
