@@ -84,7 +84,7 @@ def main() -> None:
         full.mkdir(parents=True, exist_ok=True)
         for number, data in enumerate(pictures, 1):
             (full / f"{number:02}.png").write_bytes(data)
-    contact_sheet(pictures, rows).save(SHEET, "WEBP", quality=80, method=6)
+    contact_sheet(pictures, rows).save(SHEET, "WEBP", quality=64, method=6)
     for name, (title, text, before, head) in PAGES.items():
         table = "\n".join(f"| {number} | {prompt} | {ratio} |" for number, (prompt, ratio) in enumerate(rows, 1))
         page = f"{title}\n\n{text}\n\n![{title[2:]}](images/gallery.webp)\n\n{before}\n\n"

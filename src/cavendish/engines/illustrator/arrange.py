@@ -200,11 +200,11 @@ class _Arrangement:
     def _in_the_sky(self, at: int) -> list[Placed]:
         stage, actor, row = self.stage, self.actors[at], self.rows[at]
         pose = drawing(row.svg or actor.id).pose(row.pose)
-        lots, alone = stage.lots.branch("sky" + actor.id), len(self.actors) == 1
+        lots, alone = stage.lots.branch("sky" + actor.id), not self.standing and len(self.aloft) == 1
         number, total = self.aloft.index(at), len(self.aloft)
         found = []
         for one in range(actor.count):
-            share = 0.17 if not alone or actor.count > 1 else 0.46 if row.size > 3 else 0.3
+            share = 0.17 if not alone or actor.count > 1 else 0.3 if row.size <= 3 or self.far else 0.46
             tall = stage.height * share * actor.scale * lots.between(0.85, 1.1)
             place = (number + (one + 0.5) / actor.count) / total  # each has its part of the sky
             x = stage.width * (place + (lots.between(-0.04, 0.04) if actor.count > 1 else 0))

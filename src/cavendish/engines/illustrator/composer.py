@@ -23,7 +23,7 @@ def compose(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
     stage.middle[:0] = [_drawn(stage, one) for one in subjects if one.row.kind == "far"]
     near = [one for one in subjects if one.row.kind != "far"]
     stage.middle += [_mirrored(stage, one, own.wet) for one in near] + stage.near
-    stage.middle += [_shadows(stage, one) for one in near if one.grounded]
+    stage.middle += [_shadows(stage, one, crowd=len(near) > 12) for one in near if one.grounded]
     soft = max(own.soft, 0.012 if scene.shallow or scene.composition == "closeup" else 0.0)
     if scene.style == "photo":
         soft = max(soft, 0.006)
@@ -104,12 +104,12 @@ def _mirrored(stage: Stage, one: Placed, wet: float) -> str:
     return mirror + _drawn(stage, one) + "</g>"
 
 
-def _shadows(stage: Stage, one: Placed) -> str:
-    """What a subject's body takes from the ground: light where it touches it, and where the sun would fall."""
+def _shadows(stage: Stage, one: Placed, *, crowd: bool) -> str:
+    """Where a subject takes the light from the ground: under itself and, unless in a crowd, away from the sun."""
     spot = one.spot
     contact = shadow(stage, spot.x, spot.y - 2, one.wide * 0.8, spot.depth)
     name, x, y, _ = stage.orb
-    if not name or manner(stage.ground.plate).inside or stage.sky.strength > 0.7:
+    if crowd or not name or manner(stage.ground.plate).inside or stage.sky.strength > 0.7:
         return contact
     lean = max(-1.3, min(1.3, (spot.x - x) / max(200.0, spot.y - y) * 1.6))
     ink = mix(stage.light.on(stage.ground.near), "#1a1a33", 0.6)

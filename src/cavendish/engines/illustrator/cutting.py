@@ -2,7 +2,7 @@
 
 Where a Chinese word ends is said by jieba's dictionary (`rjieba`, without its guesses at unknown words): 火车 holds no
 车, 花生 no 花. A word that the dictionary has but the vocabulary has not is taken apart only when nothing unknown
-remains (红苹果), or when its last character names what it is (柳树 is a tree; `heads` in `art/words.toml`).
+remains (红苹果), or when its last character names what it is (槐树 is a tree; `heads` in `art/words.toml`).
 """
 
 import functools
@@ -62,7 +62,7 @@ def _taken_apart(text: str, start: int, end: int, words: Vocabulary) -> list[Tok
     whole = _tiling(text, start, end, words) if end - start <= _LONGEST_WORD else None
     if whole:
         return whole
-    where = next(words.names_at(text, end - 1), None)  # 柳树下: a tree, and where from it
+    where = next(words.names_at(text, end - 1), None)  # 槐树下: a tree, and where from it
     if where and where[1].group == "relations" and end - start > 2:
         found = _taken_apart(text, start, end - 1, words)
         return [*found, Token(end - 1, end, "relations", where[1].id)] if found else []
