@@ -1,5 +1,7 @@
 """Where the subjects of a scene stand: who is large, who is far, who sits on whom, who looks at whom."""
 
+from types import MappingProxyType
+
 import msgspec
 
 from cavendish.engines.illustrator.art import Pose, Spot, drawing
@@ -12,9 +14,9 @@ SKY_PAINTED = frozenset({"sun", "moon", "cloud"})
 """Subjects that the sky itself draws."""
 
 _RESTING = frozenset({"stand", "sit", "sleep", "walk"})
-_ANCHORS = {"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand"}
-_SHARES = {"closeup": 0.8, "panorama": 0.32, "low": 0.62, "top": 0.4}
-_COLUMNS = {1: (0.5,), 2: (0.34, 0.7), 3: (0.5, 0.19, 0.82)}
+_ANCHORS = MappingProxyType({"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand"})
+_SHARES = MappingProxyType({"closeup": 0.8, "panorama": 0.32, "low": 0.62, "top": 0.4})
+_COLUMNS = MappingProxyType({1: (0.5,), 2: (0.34, 0.7), 3: (0.5, 0.19, 0.82)})
 _MANY_COLUMNS = (0.42, 0.68, 0.18, 0.88, 0.3, 0.56, 0.08, 0.78)
 
 

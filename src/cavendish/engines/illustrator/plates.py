@@ -18,9 +18,9 @@ import functools
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -120,7 +120,7 @@ def _ridge(lots: Chance, width: float, base: float, tall: float, rough: float = 
     return f"M{' L'.join(points)} V{bottom or base:.1f} H0Z"
 
 
-_LAMPS = {True: Light("#ffc98a", 0.5, "#b98a6a"), False: Light("#fff0d8", 0.35, "#f0dcc4")}
+_LAMPS = MappingProxyType({True: Light("#ffc98a", 0.5, "#b98a6a"), False: Light("#fff0d8", 0.35, "#f0dcc4")})
 
 
 def paint(stage: Stage, name: str, /, **extra: Any) -> None:
@@ -237,4 +237,6 @@ def _included(stage: Stage, _: ET.Element, attributes: dict[str, str], env: Env,
 
 
 _Special = Callable[[Stage, ET.Element, dict[str, str], Env, list[str]], None]
-_SPECIAL: dict[str, _Special] = {"each": _each, "thing": _thing, "words": _words, "plate": _included}
+_SPECIAL: Mapping[str, _Special] = MappingProxyType(
+    {"each": _each, "thing": _thing, "words": _words, "plate": _included}
+)

@@ -3,6 +3,8 @@
 import itertools
 import re
 import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import get_args
 
 import msgspec
@@ -25,7 +27,7 @@ _OR = re.compile(r"\s*(?:,|，)?\s*(?:or|nor|and|/|、|或者?|和|与|及)\s*(?
 _AND = re.compile(r"\s*(?:and|-|和|与|/|、)\s*")
 _WEARING = re.compile(r"\s*(?:(?:who|that|which|wearing|dressed|is|are|was|in|with)\b|穿|戴|是)")
 _MODIFIERS = frozenset({"colors", "numbers", "sizes", "measures", "poses", "moods", "clothes"})
-_KINDS: dict[str, RelationKind] = {kind: kind for kind in get_args(RelationKind)}
+_KINDS: Mapping[str, RelationKind] = MappingProxyType({kind: kind for kind in get_args(RelationKind)})
 
 
 def read(prompt: str, words: Vocabulary) -> Scene:

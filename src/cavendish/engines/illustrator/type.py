@@ -1,8 +1,9 @@
 """Type: lines of text as SVG, with everything escaped, in the two fonts that come with the install."""
 
+from types import MappingProxyType
 from xml.sax.saxutils import escape
 
-_FAMILIES = {"sans": "Noto Sans SC", "serif": "Noto Serif SC"}
+_FAMILIES = MappingProxyType({"sans": "Noto Sans SC", "serif": "Noto Serif SC"})
 _CLOSING = "，。、！？；：,.!?;:」》”’）)"
 
 
