@@ -190,6 +190,7 @@ def test_two_of_a_kind_in_different_colors_are_two() -> None:
         ("a red and white lighthouse", "red"),
         ("女孩穿着红裙子在海边", "red"),
         ("穿红裙子的女孩", "red"),
+        ("a girl with a red dress and a blue bird", "red"),
     ],
 )
 def test_colors_are_bound_also_when_they_follow(prompt: str, color: str) -> None:

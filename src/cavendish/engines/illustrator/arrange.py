@@ -54,7 +54,7 @@ class _Arrangement:
         self.manner: Manner = manner(stage.ground.plate)
         self.env = environment(stage)
         self.rows = [vocabulary().subjects[actor.id] for actor in self.actors]
-        painted = SKY_PAINTED | {self.manner.shows}
+        painted = SKY_PAINTED.union(self.manner.shows.split())
         self.hosted = self._hosted(painted)
         free = [at for at, actor in enumerate(self.actors) if at not in self.hosted and actor.id not in painted]
         self.far = [at for at in free if self.rows[at].kind == "far"]

@@ -61,7 +61,10 @@ def choose_place(scene: Scene) -> str:
     if scene.place:
         return scene.place
     ids = {actor.id for actor in scene.actors}
-    shown = next((name for name, row in scenery().grounds.items() if manner(row.plate).shows in ids - {"table"}), None)
+    grounds = scenery().grounds.items()
+    shown = next(
+        (name for name, row in grounds if ids.intersection(manner(row.plate).shows.split()[:1]) - {"table"}), None
+    )
     if shown:
         return shown
     homes = [row.place for row in named if row.place]

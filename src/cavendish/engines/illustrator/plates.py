@@ -57,7 +57,7 @@ class Manner(msgspec.Struct, frozen=True):
     wet: float = 0.0
     """How strongly it mirrors what stands on it, 0-1."""
     shows: str = ""
-    """A subject that the place itself already is."""
+    """Subjects that the place itself already is; the first one brings the place with it."""
 
 
 @functools.cache

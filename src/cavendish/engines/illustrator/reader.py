@@ -131,7 +131,12 @@ class _Sentence:
                 break
             found.append(left)
             right = left
-        after = list(itertools.takewhile(lambda word: word.group in {"colors", "clothes"}, self.tokens[index + 1 :]))
+        follow = self.tokens[index + 1 :]
+        if follow and self.text.startswith(("with", "in "), follow[0].start):
+            follow = follow[1:]  # a girl with a blue dress, a man in black
+        after = list(itertools.takewhile(lambda word: word.group in {"colors", "clothes"}, follow))
+        last = max((at for at, word in enumerate(after, 1) if word.group == "clothes"), default=1)
+        after = after[:last]  # and a red balloon: that is another's
         later = next((token for token in self.tokens[index + 1 :] if token.group == "subjects"), None)
         worn = (
             any(word.group == "clothes" for word in after)
