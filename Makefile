@@ -8,13 +8,16 @@ ARGS ?=
 export PROMPT MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test live-gemini faults bench bench-peers serve lint format docs lock clean
+.PHONY: help demo gallery test live-gemini faults bench bench-peers serve lint format docs lock clean
 
 help: ## Show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/runtime ## One task through the whole API; the picture lands in demo/. PROMPT="…" MODEL=… change it
 	@$(BIN)/python scripts/demo.py
+
+gallery: .venv/runtime ## Draw the sixty pictures of docs/gallery.md anew. ARGS="--full DIR" keeps each at full size
+	@$(BIN)/python scripts/gallery.py $(ARGS)
 
 serve: .venv/runtime ## Run the server on http://127.0.0.1:8787, data in ./cavendish-data
 	@$(BIN)/cavendish serve

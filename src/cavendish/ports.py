@@ -80,7 +80,9 @@ class EngineImage(msgspec.Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """Makes a picture. Raises EngineError for every outcome that is not one, with what that used upstream."""
+    """Makes a picture. Raises EngineError for every outcome that is not one, with what that used upstream, and
+    EngineUnavailable when it broke off and another attempt may help.
+    """
 
     @property
     def name(self) -> str:

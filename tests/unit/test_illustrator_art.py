@@ -11,7 +11,7 @@ from PIL import Image
 from cavendish.engines.illustrator import vocabulary as package
 from cavendish.engines.illustrator.art import Spot, drawing, placed
 from cavendish.engines.illustrator.palette import Light, bright, tone
-from cavendish.engines.illustrator.scenery import scenery
+from cavendish.engines.illustrator.stage import scenery
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
 ART = files(package.__package__) / "art"

@@ -3,12 +3,17 @@
 import io
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
+from cavendish.engines.illustrator.arrange import arrange
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.draw import draw, picture_of
 from cavendish.engines.illustrator.reader import read
+from cavendish.engines.illustrator.render import render
+from cavendish.engines.illustrator.scene import Scene
+from cavendish.engines.illustrator.stage import stage_for
 from cavendish.engines.illustrator.vocabulary import vocabulary
 from cavendish.ports import EngineImage, ImageRequest
 
@@ -127,18 +132,106 @@ def test_every_known_word_at_once_gives_a_bounded_picture() -> None:
     names += [name for group in known.words.values() for word in group.values() for name in word.en]
     scene = read(" 十二只巨大的 ".join(names)[:10_000], known)
     picture = picture_of(scene, Chance("x"), (1024, 1024))
-    for plate in picture.plates:
-        assert len(plate.svg) < 3_000_000
-        ET.fromstring(f"<svg>{plate.svg}</svg>")
+    for layer in picture.layers:
+        assert len(layer.svg) < 3_000_000
+        ET.fromstring(f"<svg>{layer.svg}</svg>")
 
 
 @pytest.mark.parametrize("prompt", ['tweet by a cat "<b>&amp;"', '海报《<&"》', "a cat", "sorrow <&>"])
 def test_what_is_written_in_a_picture_is_well_formed(prompt: str) -> None:
-    for plate in picture_of(read(prompt, vocabulary()), Chance(prompt), (640, 480)).plates:
-        ET.fromstring(f"<svg>{plate.svg}</svg>")
+    for layer in picture_of(read(prompt, vocabulary()), Chance(prompt), (640, 480)).layers:
+        ET.fromstring(f"<svg>{layer.svg}</svg>")
 
 
 @pytest.mark.parametrize("place", sorted(vocabulary().words["places"]))
 def test_every_place_is_drawn_by_day_and_by_night(place: str) -> None:
     name = vocabulary().words["places"][place].en[0]
     assert png(f"a cat, {name}", 96, 96) != png(f"a cat, {name}, at night", 96, 96)
+
+
+ONE_WORD = (
+    "dog", "rabbit", "horse", "panda", "elephant", "robot", "penguin", "castle",
+    "lighthouse", "house", "tree", "cactus",
+    "car", "boat", "bicycle", "apple", "child", "dragon", "snowman", "mushroom",
+)  # fmt: skip
+
+
+def test_twenty_prompts_that_differ_by_one_word_give_pictures_that_differ_by_that_thing() -> None:
+    scenes = {word: read(f"a {word} in a meadow, at noon", vocabulary()) for word in ONE_WORD}
+    assert [scene.actors[0].id for scene in scenes.values()] == list(ONE_WORD)
+    # The same lots: what is not the thing itself stays as it is.
+    found = {word: image_of(scene) for word, scene in scenes.items()}
+    background = image_of(msgspec.structs.replace(next(iter(scenes.values())), actors=()))
+    pictures = list(found.values())
+    for index, one in enumerate(pictures):
+        changed = share_changed(background, one)
+        assert 0.02 < changed < 0.75
+        for other in pictures[index + 1 :]:
+            assert share_changed(one, other) > 0.02
+
+
+def image_of(scene: Scene) -> Image.Image:
+    data = render(picture_of(scene, Chance("same lots"), (160, 160)), (160, 160))
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def share_changed(one: Image.Image, other: Image.Image) -> float:
+    """The share of pixels that a viewer would call another colour."""
+    histogram = ImageChops.difference(one, other).convert("L").histogram()
+    return sum(histogram[18:]) / (one.width * one.height)
+
+
+STYLES = sorted(vocabulary().words["styles"])
+
+
+def test_every_style_is_visibly_its_own() -> None:
+    names = [vocabulary().words["styles"][style].en[0] for style in STYLES]
+    pictures = [image(f"a lighthouse by the sea, {name}") for name in names]
+    plain = image("a lighthouse by the sea")
+    for index, one in enumerate(pictures):
+        assert share_changed(plain, one) > 0.08, STYLES[index]
+        for number, other in enumerate(pictures[index + 1 :], index + 1):
+            assert share_changed(one, other) > 0.08, (STYLES[index], STYLES[number])
+
+
+def test_quoted_words_are_set_in_type() -> None:
+    plain = read("海报，大海", vocabulary())
+    titled = msgspec.structs.replace(plain, quotes=("夏天的海",))
+    assert "夏天的海" in picture_of(titled, Chance("x"), (640, 480)).layers[-1].svg
+    assert share_changed(image_of(plain), image_of(titled)) > 0.03
+
+
+def test_what_is_not_wanted_is_not_in_the_picture() -> None:
+    scene = read("a meadow without trees or flowers", vocabulary())
+    stage = stage_for(scene, "meadow", Chance("x"), 1000, 1000)
+    assert not {prop.name for prop in stage.props()} & {"tree", "flower"}
+
+
+def test_whoever_looks_at_another_faces_it() -> None:
+    for prompt in ("a cat looking at a dog", "a dog looking at a cat", "一只猫看着一匹马"):
+        stage = stage_for(read(prompt, vocabulary()), "meadow", Chance(prompt), 1000, 1000)
+        one, other = sorted(arrange(stage), key=lambda placed: stage.scene.actors.index(placed.actor))
+        assert one.spot.mirrored == (other.spot.x > one.spot.x)
+
+
+def test_the_nearer_of_two_overlaps_the_other() -> None:
+    scene = read("a dog in front of a house", vocabulary())
+    stage = stage_for(scene, "meadow", Chance("x"), 1000, 1000)
+    order = [placed.actor.id for placed in arrange(stage)]
+    assert order == ["house", "dog"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_keyword_at_once_in_every_style_stays_a_picture(style: str) -> None:
+    known = vocabulary()
+    names = [name for row in known.subjects.values() for name in row.zh]
+    prompt = (known.words["styles"][style].zh[0] + " 十二只巨大的 ".join(names))[:10_000]
+    assert image(prompt, 96, 64).size == (96, 64)
+
+
+def test_the_window_of_the_guide_has_rain_outside_and_warmth_inside() -> None:
+    found = image("一只橘猫坐在窗台上看雨,柔和的自然光,温馨的室内场景,专业摄影风格,浅景深", 240, 240)
+    cat = ImageStat.Stat(found.crop((95, 130, 145, 190))).mean
+    outside = ImageStat.Stat(found.crop((60, 20, 180, 60))).mean
+    assert cat[0] > 1.4 * cat[2]
+    assert outside[2] >= outside[0]

@@ -1,5 +1,6 @@
 """What the illustrator understands of a prompt, in Chinese and English."""
 
+import msgspec
 import pytest
 
 from cavendish.engines.illustrator.reader import MAX_ACTORS, MAX_COUNT, read
@@ -120,3 +121,133 @@ def test_a_prompt_of_every_known_word_stays_in_bounds() -> None:
     scene = scene_of((" ninety 99 12 dozens of ".join(names) * 3)[:10_000])
     assert len(scene.actors) <= MAX_ACTORS
     assert all(1 <= actor.count <= MAX_COUNT for actor in scene.actors)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subjects"),
+    [
+        ("花生和爆米花", []),
+        ("一列火车开过车站", ["train"]),
+        ("迷人的景色", []),
+        ("槐树下的路人", ["tree", "man"]),
+        ("流浪猫", ["cat"]),
+        ("一条蓝色的巨龙飞过城堡", ["dragon", "castle"]),
+        ("桌上的红苹果", ["table", "apple"]),
+    ],
+)
+def test_chinese_words_end_where_the_dictionary_says(prompt: str, subjects: list[str]) -> None:
+    found = [actor.id for actor in scene_of(prompt).actors]
+    assert found == [subject for subject in subjects if subject in vocabulary().subjects]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "absent", "place"),
+    [
+        ("a street without people or cars", {"man", "car"}, "street"),
+        ("没有人和车的街道", {"man", "car"}, "street"),
+        ("a meadow, no trees, with a dog", {"tree"}, "meadow"),
+        ("没有云的草原", {"cloud"}, "meadow"),
+        ("no red cars on the beach", {"car"}, "beach"),
+    ],
+)
+def test_what_is_not_wanted_is_not_drawn(prompt: str, absent: set[str], place: str) -> None:
+    scene = scene_of(prompt)
+    assert scene.absent == absent
+    assert scene.place == place
+    assert not absent & {actor.id for actor in scene.actors}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind", "first", "second"),
+    [
+        ("a cat looking at a fish", "watching", "cat", "fish"),
+        ("一只猫看着一只鸟", "watching", "cat", "bird"),
+        ("骑着白马的女人", "riding", "woman", "horse"),
+        ("拿着红色雨伞的女人", "holding", "woman", "umbrella"),
+        ("a woman in a red dress holding an umbrella", "holding", "woman", "umbrella"),
+        ("a dog in front of a house", "front", "dog", "house"),
+        ("白色的房子前面有一辆红色汽车", "front", "car", "house"),
+        ("坐在椅子上的猫", "on", "cat", "chair"),
+        ("a rabbit beside a tree", "beside", "rabbit", "tree"),
+    ],
+)
+def test_more_relations_are_read(prompt: str, kind: str, first: str, second: str) -> None:
+    scene = scene_of(prompt)
+    found = {(r.kind, scene.actors[r.first].id, scene.actors[r.second].id) for r in scene.relations}
+    assert (kind, first, second) in found
+
+
+def test_two_of_a_kind_in_different_colors_are_two() -> None:
+    for prompt in ("a black cat and a white cat", "黑猫和白猫"):
+        assert [(a.id, a.color) for a in scene_of(prompt).actors] == [("cat", "black"), ("cat", "white")]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "color"),
+    [
+        ("a cat that is black", "black"),
+        ("一只戴红帽子的橘猫", "orange"),
+        ("a red and white lighthouse", "red"),
+        ("女孩穿着红裙子在海边", "red"),
+        ("穿红裙子的女孩", "red"),
+        ("a girl with a red dress and a blue bird", "red"),
+    ],
+)
+def test_colors_are_bound_also_when_they_follow(prompt: str, color: str) -> None:
+    assert scene_of(prompt).actors[0].color == color
+
+
+@pytest.mark.parametrize(("prompt", "count"), [("15 cats", 12), ("十五只猫", 12), ("11只猫", 11), ("8K, a cat", 1)])
+def test_numbers_in_digits_and_in_tens_are_read(prompt: str, count: int) -> None:
+    assert scene_of(prompt).actors[0].count == count
+
+
+GUIDE: dict[str, tuple[str, object]] = {
+    "超写实": ("style", "photo"),
+    "插画风格": ("style", "illustration"),
+    "3D渲染": ("style", "render3d"),
+    "特写": ("composition", "closeup"),
+    "全景": ("composition", "panorama"),
+    "俯视角度": ("composition", "top"),
+    "浅景深": ("shallow", True),
+    "柔和": ("mood", "calm"),
+    "温馨": ("mood", "warm"),
+    "窗台": ("place", "window"),
+    "看雨": ("weather", "rain"),
+    "推文": ("layout", "post"),
+    "专业摄影风格": ("style", "photo"),
+}
+"""The guide's own keywords, and what each says."""
+
+
+@pytest.mark.parametrize("word", sorted(GUIDE))
+def test_the_guides_keywords_are_understood(word: str) -> None:
+    field, value = GUIDE[word]
+    assert getattr(scene_of(f"一只狗，{word}"), field) == value
+
+
+@pytest.mark.parametrize("word", ["高清", "专业摄影", "8K分辨率", "masterpiece", "highly detailed", "4k resolution"])
+def test_quality_words_change_nothing(word: str) -> None:
+    plain, praised = scene_of("a dog on the beach"), scene_of(f"a dog on the beach, {word}")
+    assert msgspec.structs.replace(praised, text="", chinese=False) == msgspec.structs.replace(plain, text="")
+
+
+STYLES = {
+    "photo": "超写实 photorealistic", "illustration": "插画 illustration", "render3d": "3D渲染 render",
+    "watercolor": "水彩 watercolour", "oil": "油画 oil", "pixel": "像素 pixel", "sketch": "素描 pencil",
+    "ink": "水墨 ink", "flat": "扁平 flat", "neon": "霓虹 cyberpunk", "lowpoly": "低多边形 low-poly",
+    "sticker": "贴纸 sticker",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", sorted(STYLES))
+def test_every_style_is_named_in_both_languages(style: str) -> None:
+    assert scene_of(STYLES[style].split(" ", maxsplit=1)[0] + "，一只猫").style == style
+    row = vocabulary().words["styles"][style]
+    assert scene_of(f"a cat, {row.en[0]}").style == style
+
+
+def test_quoted_words_are_type_and_not_subjects() -> None:
+    scene = scene_of("海报《老人与海》，海上的一艘船")
+    assert [actor.id for actor in scene.actors] == ["boat"]
+    assert scene.quotes == ("老人与海",)

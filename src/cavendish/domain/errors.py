@@ -14,7 +14,8 @@ CavendishError
 ├── BlobMissing                 no such object in blob storage
 ├── Unavailable                 a part that we need does not answer now; trying again may help
 │   ├── StoreUnavailable        the database
-│   └── BlobsUnavailable        blob storage
+│   ├── BlobsUnavailable        blob storage
+│   └── EngineUnavailable       what draws went away in the middle: the task is tried again
 └── Misconfigured               an operator must change a setting or the machine
 
 Errors know nothing of HTTP: `web/answers.py` is the only table from here to a status.
@@ -158,6 +159,10 @@ class StoreUnavailable(Unavailable):
 
 class BlobsUnavailable(Unavailable):
     """Blob storage does not answer, is full, or refuses to write."""
+
+
+class EngineUnavailable(Unavailable):
+    """What draws ended without saying why: killed, or out of memory. The request may be fine."""
 
 
 class Misconfigured(CavendishError):

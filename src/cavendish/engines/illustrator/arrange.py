@@ -1,27 +1,23 @@
-"""Where the subjects of a scene stand: who is large, who is far, who sits on whom."""
+"""Where the subjects of a scene stand: who is large, who is far, who sits on whom, who looks at whom."""
+
+from types import MappingProxyType
 
 import msgspec
 
 from cavendish.engines.illustrator.art import Pose, Spot, drawing
-from cavendish.engines.illustrator.chance import Chance
-from cavendish.engines.illustrator.props import foot
+from cavendish.engines.illustrator.plates import Manner, environment, manner, value
 from cavendish.engines.illustrator.scene import Actor, Relation
-from cavendish.engines.illustrator.scenery import Stage
+from cavendish.engines.illustrator.stage import Stage
 from cavendish.engines.illustrator.vocabulary import Row, vocabulary
 
 SKY_PAINTED = frozenset({"sun", "moon", "cloud"})
 """Subjects that the sky itself draws."""
 
-_PAINTED_BY: dict[str, tuple[str, ...]] = {"window": ("window",), "table": ("table",)}
-"""Subjects that a place already is."""
-
-_NEAR_PLACES = frozenset({"window", "room", "table", "stage"})
-"""Places without distance: nothing fades in them."""
-
 _RESTING = frozenset({"stand", "sit", "sleep", "walk"})
-_ANCHORS = {"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand"}
-_SHARES = {"closeup": 0.8, "panorama": 0.24, "low": 0.62, "top": 0.4}
-_SHARE_AT = {"table": 0.48, "window": 0.5, "stage": 0.62}
+_ANCHORS = MappingProxyType({"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand"})
+_SHARES = MappingProxyType({"closeup": 0.8, "panorama": 0.32, "low": 0.62, "top": 0.4})
+_COLUMNS = MappingProxyType({1: (0.5,), 2: (0.34, 0.7), 3: (0.5, 0.19, 0.82)})
+_MANY_COLUMNS = (0.42, 0.68, 0.18, 0.88, 0.3, 0.56, 0.08, 0.78)
 
 
 class Placed(msgspec.Struct):
@@ -39,208 +35,241 @@ class Placed(msgspec.Struct):
         """The file that it is drawn from."""
         return self.row.svg or self.actor.id
 
+    @property
+    def wide(self) -> float:
+        """Its width in units."""
+        return self.spot.width(self.pose)
+
 
 def arrange(stage: Stage) -> list[Placed]:
     """Every instance with its place, in the order to draw them."""
-    rows, actors = vocabulary().subjects, stage.scene.actors
-    painted = SKY_PAINTED.union(_PAINTED_BY.get(stage.place, ()))
-    hosted = _hosted(stage, painted)
-    free = [index for index, actor in enumerate(actors) if index not in hosted and actor.id not in painted]
-    standing = [index for index in free if rows[actors[index].id].kind not in {"sky", "far"}]
-    columns = _columns(stage, len(standing))
-    hero = _hero_height(stage, [actors[index] for index in standing], hosting=bool(hosted))
-    found: dict[int, list[Placed]] = {}
-    for index in free:
-        kind = rows[actors[index].id].kind
-        if kind == "far":
-            found[index] = _on_horizon(stage, actors[index])
-        elif kind == "sky":
-            found[index] = _aloft(stage, actors[index])
-        else:
-            number = standing.index(index)
-            found[index] = _standing(stage, actors[index], actors[standing[0]], hero, columns[number], number)
-    for index, (relation, host) in hosted.items():
-        found[index] = _joined(stage, actors[index], relation, found[host][0])
-    return sorted((one for group in found.values() for one in group), key=lambda one: one.order)
+    return _Arrangement(stage).placed()
 
 
-def _hosted(stage: Stage, painted: frozenset[str]) -> dict[int, tuple[Relation, int]]:
-    """For each actor that is on, in, under or held by another: the relation and the other's index."""
-    found: dict[int, tuple[Relation, int]] = {}
-    for relation in stage.scene.relations:
-        guest, host = relation.first, relation.second
-        if relation.kind == "holding":
-            guest, host = host, guest
-        names = {stage.scene.actors[guest].id, stage.scene.actors[host].id}
-        if relation.kind in _ANCHORS and guest not in found and host not in found and not names & painted:
-            found[guest] = (relation, host)
-    return {guest: pair for guest, pair in found.items() if pair[1] not in found}
+class _Arrangement:
+    """One scene's subjects, from the free-standing ones to those that are joined to them."""
 
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.actors = stage, stage.scene.actors
+        self.manner: Manner = manner(stage.ground.plate)
+        self.env = environment(stage)
+        self.rows = [vocabulary().subjects[actor.id] for actor in self.actors]
+        painted = SKY_PAINTED.union(self.manner.shows.split())
+        self.hosted = self._hosted(painted)
+        free = [at for at, actor in enumerate(self.actors) if at not in self.hosted and actor.id not in painted]
+        self.far = [at for at in free if self.rows[at].kind == "far"]
+        self.aloft = [at for at in free if self.rows[at].kind == "sky"]
+        self.standing = [at for at in free if self.rows[at].kind not in {"sky", "far"}]
 
-def _weight(actor: Actor, row: Row) -> float:
-    """How tall it looks beside others: the world's sizes, drawn closer together so that small things are seen."""
-    return float(row.size**0.5) * actor.scale
+    def placed(self) -> list[Placed]:
+        """Everyone, in the order to draw them."""
+        found: dict[int, list[Placed]] = {}
+        hero, columns = self._hero_height(), self._columns()
+        for at in self.far:
+            found[at] = self._on_horizon(at)
+        for at in self.aloft:
+            found[at] = self._in_the_sky(at)
+        for number, at in enumerate(self.standing):
+            found[at] = self._standing(at, number, hero, columns[number % len(columns)])
+        for at, (relation, host) in self.hosted.items():
+            if host in found:
+                found[at] = self._joined(at, relation, found[host][0])
+        for relation in self.stage.scene.relations:
+            if relation.first in found and relation.second in found:
+                _related(self.stage, relation, found[relation.first], found[relation.second])
+        return sorted((one for group in found.values() for one in group), key=lambda one: one.order)
 
+    def _hosted(self, painted: frozenset[str]) -> dict[int, tuple[Relation, int]]:
+        """For each actor that is on, in, under or held by another: the relation and the other's index."""
+        found: dict[int, tuple[Relation, int]] = {}
+        for relation in self.stage.scene.relations:
+            guest, host = relation.first, relation.second
+            if relation.kind == "holding":
+                guest, host = host, guest
+            held = relation.kind == "holding" and self.rows[guest].size > self.rows[host].size
+            fits = not {self.actors[guest].id, self.actors[host].id} & painted and not held
+            far = "far" in {self.rows[guest].kind, self.rows[host].kind}
+            if relation.kind in _ANCHORS and guest not in found and host not in found and fits and not far:
+                found[guest] = (relation, host)
+        return {guest: pair for guest, pair in found.items() if pair[1] not in found}
 
-def _hero_height(stage: Stage, actors: list[Actor], *, hosting: bool) -> float:
-    """The height of the first-named standing subject, in units."""
-    if not actors:
-        return stage.height * 0.4
-    share = _SHARES.get(stage.scene.composition or "") or _SHARE_AT.get(stage.place) or 0.46
-    if share == 0.46 and len(actors) == 1 and actors[0].count == 1 and not hosting:
-        share = 0.52
-    if hosting and share == 0.46:
-        share = 0.6
-    if len(actors) > 2:
-        share *= 0.86
-    if vocabulary().subjects[actors[0].id].size > 3:
-        share = max(share, 0.5)
-    return min(stage.height * share, stage.width * 0.85) * min(1.5, max(0.7, actors[0].scale))
+    def _weight(self, at: int) -> float:
+        """How tall it looks beside others: the world's sizes, drawn closer together so that small things are seen."""
+        return float(self.rows[at].size ** 0.5) * self.actors[at].scale
 
+    def _hero_height(self) -> float:
+        """The height of the first-named standing subject, in units."""
+        stage, hosting = self.stage, bool(self.hosted)
+        if not self.standing:
+            return stage.height * 0.4
+        first = self.actors[self.standing[0]]
+        share = _SHARES.get(stage.scene.composition or "") or self.manner.share
+        if share == 0.46:
+            share = 0.6 if hosting else 0.52 if len(self.standing) == 1 and first.count == 1 else share
+        if len(self.standing) > 2:
+            share *= 0.86
+        if self.rows[self.standing[0]].size > 3 and stage.scene.composition != "panorama":
+            share = max(share, 0.5)
+        return min(stage.height * share, stage.width * 0.85) * min(1.5, max(0.7, first.scale))
 
-def _columns(stage: Stage, count: int) -> list[float]:
-    """The x of each standing group; the first is the hero."""
-    if count <= 1:
-        central = stage.scene.composition in {"centered", "closeup", "low", "top"} or stage.place in _NEAR_PLACES
-        if central or stage.width < stage.height * 1.15:
-            return [stage.width * 0.5]
-        return [stage.width * (0.38 if stage.lots.branch("thirds").likely(0.5) else 0.62)]
-    shares = {2: (0.34, 0.7), 3: (0.5, 0.19, 0.82)}.get(count, (0.42, 0.68, 0.18, 0.88, 0.3, 0.56, 0.08, 0.78))
-    return [stage.width * share for share in shares]
+    def _columns(self) -> tuple[float, ...]:
+        """The x of each standing group; the first is the hero."""
+        stage, count = self.stage, len(self.standing)
+        composition = stage.scene.composition
+        central = composition in {"centered", "closeup", "low", "top"} or self.manner.near
+        if composition == "thirds" or (count == 1 and not central and stage.width >= stage.height * 1.15):
+            first = 1 / 3 if stage.lots.branch("thirds").likely(0.5) else 2 / 3
+            return (stage.width * first, stage.width * (1 - first), stage.width * 0.5)[: max(1, count)]
+        return tuple(stage.width * share for share in _COLUMNS.get(count, _MANY_COLUMNS))
 
+    def _standing(self, at: int, number: int, hero: float, x: float) -> list[Placed]:
+        """All instances of one standing, floating or flying actor around x."""
+        stage, actor, row = self.stage, self.actors[at], self.rows[at]
+        lots, groups = stage.lots.branch(f"{actor.id}{number}"), len(self.standing)
+        pose = drawing(row.svg or actor.id).pose(self._pose_name(at))
+        height = hero * min(1.5, max(0.2, self._weight(at) / self._weight(self.standing[0]))) * self._lower(at, pose)
+        big = row.size > 3
+        depth = (0.52 if number else 0.3) if big else 0.16 * (number % 3)
+        depth += 0.18 if stage.scene.composition == "panorama" and not big else 0
+        if number and big:
+            height = max(height * 0.62, hero * 0.75)
+        person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
+        limit = 0.86 if stage.scene.composition == "closeup" else 0.66
+        height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
+        # In one line as many as fit; the lines behind stand farther away.
+        room = stage.width * (0.9 if groups == 1 else 0.54 if groups == 2 else 0.4)
+        per_line = min(actor.count, 4 if actor.count > 5 else 5)
+        wide = pose.width * height / pose.tall
+        step = min(wide * 0.92, room / per_line)
+        height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78))
+        wide = pose.width * height / pose.tall
+        step = min(step, (stage.width * 0.96 - wide) / max(1, per_line - 1))
+        middle = stage.width / 2 if actor.count > 1 and groups == 1 else x
+        middle = min(max(middle, wide * 0.52), max(stage.width - wide * 0.52, stage.width / 2))
+        found = []
+        for one in range(actor.count):
+            line, column = divmod(one, per_line)
+            loose = actor.count > 1
+            away = min(0.85, depth + 0.17 * line + (lots.between(0, 0.07) if loose else 0))
+            here = middle + (column - (min(per_line, actor.count - line * per_line) - 1) / 2) * step
+            here += lots.between(-0.08, 0.08) * step if loose else 0
+            tall = height * (1 - 0.3 * line * per_line / actor.count) * (lots.between(0.9, 1.05) if loose else 1)
+            y, grounded = (stage.height * 1.3, False) if person_inside else self._base(at, away, tall, f"{number}{one}")
+            inward = here <= stage.width * 0.5 if groups > 1 or loose else lots.likely(0.5)  # drawings look to the left
+            mirrored = inward and row.kind not in {"furniture", "small"}
+            fade = 0.0 if self.manner.near else min(0.5, away * 0.5)
+            found.append(Placed(actor, row, pose, Spot(here, y, tall, fade, mirrored), y, grounded))
+        return found
 
-def _standing(stage: Stage, actor: Actor, first: Actor, hero: float, x: float, number: int) -> list[Placed]:
-    """All instances of one standing, floating or flying actor around x."""
-    rows = vocabulary().subjects
-    row, lots = rows[actor.id], stage.lots.branch(f"{actor.id}{number}")
-    pose = drawing(row.svg or actor.id).pose(_pose_name(stage, actor, row))
-    groups = sum(rows[a.id].kind not in {"sky", "far"} for a in stage.scene.actors)
-    height = hero * min(1.5, max(0.2, _weight(actor, row) / _weight(first, rows[first.id])))
-    height *= _lower(row, actor, pose)
-    big = row.size > 3
-    depth = (0.52 if number else 0.3) if big else 0.16 * (number % 3)
-    if number and big:
-        height = max(height * 0.62, hero * 0.75)
-    person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
-    limit = 0.86 if stage.scene.composition == "closeup" else 0.66
-    height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
-    # In one line as many as fit; the lines behind stand farther away.
-    room = stage.width * (0.9 if groups == 1 else 0.54 if groups == 2 else 0.4)
-    per_line = min(actor.count, 4 if actor.count > 5 else 5)
-    wide = pose.width * height / pose.tall
-    step = min(wide * 0.92, room / per_line)
-    height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78))
-    wide = pose.width * height / pose.tall
-    step = min(step, (stage.width * 0.96 - wide) / max(1, per_line - 1))
-    middle = stage.width / 2 if actor.count > 1 and groups == 1 else x
-    middle = min(max(middle, wide * 0.52), max(stage.width - wide * 0.52, stage.width / 2))
-    found = []
-    for one in range(actor.count):
-        line, column = divmod(one, per_line)
-        loose = actor.count > 1
-        away = min(0.85, depth + 0.17 * line + (lots.between(0, 0.07) if loose else 0))
-        at = middle + (column - (min(per_line, actor.count - line * per_line) - 1) / 2) * step
-        at += lots.between(-0.08, 0.08) * step if loose else 0
-        tall = height * (1 - 0.3 * line * per_line / actor.count) * (lots.between(0.9, 1.05) if loose else 1)
-        y, grounded = (stage.height * 1.3, False) if person_inside else _base(stage, row, actor, away, tall, lots)
-        inward = at <= stage.width * 0.5 if groups > 1 or loose else lots.likely(0.5)  # drawings look to the left
-        mirrored = inward and row.kind not in {"furniture", "small"}
-        fade = 0.0 if stage.place in _NEAR_PLACES else min(0.5, away * 0.5)
-        found.append(Placed(actor, row, pose, Spot(at, y, tall, fade, mirrored), y, grounded))
-    return found
+    def _lower(self, at: int, pose: Pose) -> float:
+        """How tall this pose is beside the usual one: who lies down is not drawn as tall as who stands."""
+        usual = drawing(self.rows[at].svg or self.actors[at].id).pose(self.rows[at].pose)
+        return min(1.1, max(0.4, pose.tall / usual.tall))
 
+    def _base(self, at: int, away: float, tall: float, name: str) -> tuple[float, bool]:
+        """The y at which it stands, and whether it casts a shadow there."""
+        stage, row, actor = self.stage, self.rows[at], self.actors[at]
+        lots = stage.lots.branch(f"base{at}{name}")
+        if row.kind == "air" and actor.pose not in _RESTING and not self.manner.near:
+            return max(tall * 1.12, stage.height * lots.between(0.3, 0.5)), False
+        floats, swims = row.kind == "water", row.kind in {"under", "water"}
+        env = {
+            **self.env,
+            "a": away,
+            "tall": tall,
+            "size": row.size,
+            "floats": floats,
+            "swims": swims,
+            "u": lots.between,
+        }
+        y = float(value(self.manner.stand, env))
+        wet = floats or (self.manner.wet > 0 and stage.place != "lake") or (stage.place == "underwater" and swims)
+        return y, not wet
 
-def _lower(row: Row, actor: Actor, pose: Pose) -> float:
-    """How tall this pose is beside the usual one: who lies down is not drawn as tall as who stands."""
-    usual = drawing(row.svg or actor.id).pose(row.pose)
-    return min(1.1, max(0.4, pose.tall / usual.tall))
+    def _on_horizon(self, at: int) -> list[Placed]:
+        stage, actor, row = self.stage, self.actors[at], self.rows[at]
+        pose = drawing(row.svg or actor.id).pose(row.pose)
+        lots, count = stage.lots.branch("far" + actor.id), min(5, actor.count)
+        found = []
+        for one in range(count):
+            tall = min(stage.horizon * 0.8, stage.width * 0.5) * lots.between(0.85, 1.05) * (0.68 if one else 1)
+            x = stage.width * ((one + 0.5) / count + lots.between(-0.1, 0.1))
+            tall = min(tall * actor.scale, stage.horizon * 0.9)
+            spot = Spot(x, stage.horizon + 14, tall, 0.22 + 0.12 * one, bool(one % 2))
+            found.append(Placed(actor, row, pose, spot, -100.0 - one, grounded=False))
+        return found
 
+    def _in_the_sky(self, at: int) -> list[Placed]:
+        stage, actor, row = self.stage, self.actors[at], self.rows[at]
+        pose = drawing(row.svg or actor.id).pose(row.pose)
+        lots, alone = stage.lots.branch("sky" + actor.id), not self.standing and len(self.aloft) == 1
+        number, total = self.aloft.index(at), len(self.aloft)
+        found = []
+        for one in range(actor.count):
+            share = 0.17 if not alone or actor.count > 1 else 0.3 if row.size <= 3 or self.far else 0.46
+            tall = stage.height * share * actor.scale * lots.between(0.85, 1.1)
+            place = (number + (one + 0.5) / actor.count) / total  # each has its part of the sky
+            x = stage.width * (place + (lots.between(-0.04, 0.04) if actor.count > 1 else 0))
+            if not alone and actor.count == total == 1:
+                x = stage.width * lots.pick((0.2, 0.8))
+            below = 0.2 if stage.scene.layout == "poster" else 0.0  # a poster's title stands above
+            y = stage.horizon * ((0.5 if alone else 0.34) + below) + tall / 2 + lots.between(-0.06, 0.06) * stage.height
+            found.append(Placed(actor, row, pose, Spot(x, max(y, tall * 1.1), tall), -50.0, grounded=False))
+        return found
 
-def _base(stage: Stage, row: Row, actor: Actor, away: float, tall: float, lots: Chance) -> tuple[float, bool]:
-    """The y at which it stands, and whether it casts a shadow there."""
-    height, place = stage.height, stage.place
-    if row.kind == "air" and actor.pose not in _RESTING and place not in _NEAR_PLACES:
-        return max(tall * 1.12, height * lots.between(0.3, 0.5)), False
-    if place == "underwater":
-        return height * (0.5 + lots.between(-0.2, 0.2)) + tall * 0.4, False
-    fixed = {"window": 0.872, "table": 0.84 - 0.5 * away, "stage": 0.84 - 0.2 * away, "space": 0.86 - 0.1 * away}
-    if place in fixed:
-        return height * fixed[place], True
-    if stage.ground.painter == "water":
-        if row.kind == "water" or place != "lake":
-            return foot(stage, min(0.75, away + (0.42 if place == "lake" else 0.3))), False
-        # On a lake, whoever does not swim keeps to a bank.
-        return (stage.horizon + 14 if row.size > 2.5 else height * (0.95 - 0.08 * away)), True
-    if stage.ground.painter == "street" and row.size > 3:
-        return stage.horizon + (height - stage.horizon) * 0.3, True
-    return foot(stage, away), True
+    def _pose_name(self, at: int) -> str | None:
+        actor, row = self.actors[at], self.rows[at]
+        if self.stage.place == "window" and actor.pose in {None, "sit", "watch"}:
+            return "watch"
+        if actor.pose is None and row.kind == "air" and self.manner.near:
+            return "stand"
+        return actor.pose or row.pose
 
-
-def _on_horizon(stage: Stage, actor: Actor) -> list[Placed]:
-    row = vocabulary().subjects[actor.id]
-    pose = drawing(row.svg or actor.id).pose(row.pose)
-    lots, count = stage.lots.branch("far" + actor.id), min(5, actor.count)
-    found = []
-    for one in range(count):
-        tall = min(stage.horizon * 0.8, stage.width * 0.5) * lots.between(0.85, 1.05) * (0.68 if one else 1)
-        x = stage.width * ((one + 0.5) / count + lots.between(-0.1, 0.1))
-        spot = Spot(
-            x, stage.horizon + 14, min(tall * actor.scale, stage.horizon * 0.9), 0.22 + 0.12 * one, bool(one % 2)
+    def _joined(self, at: int, relation: Relation, host: Placed) -> list[Placed]:
+        """Instances that sit on, in, under or in the hand of `host`."""
+        stage, actor, row, kind = self.stage, self.actors[at], self.rows[at], relation.kind
+        drawn, name, anchor = drawing(row.svg or actor.id), self._pose_name(at), _ANCHORS[kind]
+        if kind != "under" and actor.pose is None:
+            name = "stand" if row.kind == "air" else "sit" if "sit" in drawn.poses else name
+        pose = drawn.pose(name)
+        if kind == "on" and "seat" in host.pose.anchors and (name == "sit" or "top" not in host.pose.anchors):
+            anchor = "seat"
+        x, y = host.spot.anchor(host.pose, anchor)
+        if kind == "under":
+            x, y = (x if "under" in host.pose.anchors else host.spot.x), host.spot.y + stage.height * 0.015
+        ratio = max(0.42 if host.row.size > 2 else 0.26, self._weight(at) / (host.row.size**0.5 * host.actor.scale))
+        tall = (
+            host.spot.height
+            * min(1.7 if anchor == "seat" else 1.0, ratio)
+            * self._lower(at, pose)
+            * (0.86 if kind == "in" else 1.0)
         )
-        found.append(Placed(actor, row, pose, spot, -100.0 - one, grounded=False))
-    return found
+        tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
+        if kind == "holding" and "grip" in pose.anchors:
+            y += tall * (pose.ground - pose.anchors["grip"][1]) / pose.tall
+        if anchor == "seat" and "hip" in pose.anchors:
+            y += tall * (pose.ground - pose.anchors["hip"][1]) / pose.tall
+        behind = kind == "in" or "grip" in pose.anchors  # an umbrella is held behind the head
+        wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if behind else 0.01)
+        found = []
+        for one in range(actor.count):
+            spot = Spot(x + (one - (actor.count - 1) / 2) * wide * 0.86, y, tall, host.spot.depth, host.spot.mirrored)
+            found.append(Placed(actor, row, pose, spot, order, grounded=kind == "under"))
+        return found
 
 
-def _aloft(stage: Stage, actor: Actor) -> list[Placed]:
-    row = vocabulary().subjects[actor.id]
-    pose = drawing(row.svg or actor.id).pose(row.pose)
-    lots, alone = stage.lots.branch("sky" + actor.id), len(stage.scene.actors) == 1
-    others = [a.id for a in stage.scene.actors if a.id not in SKY_PAINTED and vocabulary().subjects[a.id].kind == "sky"]
-    number, total = others.index(actor.id), len(others)
-    found = []
-    for one in range(actor.count):
-        share = 0.17 if not alone or actor.count > 1 else 0.46 if row.size > 3 else 0.3
-        tall = stage.height * share * actor.scale * lots.between(0.85, 1.1)
-        place = (number + (one + 0.5) / actor.count) / total  # each has its part of the sky
-        x = stage.width * (place + (lots.between(-0.04, 0.04) if actor.count > 1 else 0))
-        if not alone and actor.count == total == 1:
-            x = stage.width * lots.pick((0.2, 0.8))
-        y = stage.horizon * (0.5 if alone else 0.34) + tall / 2 + lots.between(-0.06, 0.06) * stage.height
-        found.append(Placed(actor, row, pose, Spot(x, max(y, tall * 1.1), tall), -50.0, grounded=False))
-    return found
-
-
-def _pose_name(stage: Stage, actor: Actor, row: Row) -> str | None:
-    if stage.place == "window" and actor.pose in {None, "sit", "watch"}:
-        return "watch"
-    if actor.pose is None and row.kind == "air" and stage.place in _NEAR_PLACES:
-        return "stand"
-    return actor.pose or row.pose
-
-
-def _joined(stage: Stage, actor: Actor, relation: Relation, host: Placed) -> list[Placed]:
-    """Instances that sit on, in, under or in the hand of `host`."""
-    row = vocabulary().subjects[actor.id]
-    drawn, name, anchor = drawing(row.svg or actor.id), _pose_name(stage, actor, row), _ANCHORS[relation.kind]
-    if relation.kind != "under" and actor.pose is None:
-        name = "stand" if row.kind == "air" else "sit" if "sit" in drawn.poses else name
-    pose = drawn.pose(name)
-    if relation.kind == "on" and "seat" in host.pose.anchors and (name == "sit" or "top" not in host.pose.anchors):
-        anchor = "seat"
-    x, y = host.spot.anchor(host.pose, anchor)
-    if relation.kind == "under":
-        x, y = (x if "under" in host.pose.anchors else host.spot.x), host.spot.y + stage.height * 0.015
-    ratio = max(0.42 if host.row.size > 2 else 0.26, _weight(actor, row) / _weight(host.actor, host.row))
-    tall = host.spot.height * min(1.0, ratio) * _lower(row, actor, pose) * (0.86 if relation.kind == "in" else 1.0)
-    tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
-    if relation.kind == "holding" and "grip" in pose.anchors:
-        y += tall * (pose.ground - pose.anchors["grip"][1]) / pose.tall
-    if anchor == "seat" and "hip" in pose.anchors:
-        y += tall * (pose.ground - pose.anchors["hip"][1]) / pose.tall
-    behind = relation.kind == "in" or "grip" in pose.anchors  # an umbrella is held behind the head
-    wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if behind else 0.01)
-    found = []
-    for one in range(actor.count):
-        spot = Spot(x + (one - (actor.count - 1) / 2) * wide * 0.86, y, tall, host.spot.depth, host.spot.mirrored)
-        found.append(Placed(actor, row, pose, spot, order, grounded=relation.kind == "under"))
-    return found
+def _related(stage: Stage, relation: Relation, first: list[Placed], second: list[Placed]) -> None:
+    """Whoever looks at another faces it; whoever is before or behind another overlaps it, nearer or farther."""
+    other = second[0]
+    for number, one in enumerate(first):
+        spot = one.spot
+        if relation.kind == "watching":
+            one.spot = msgspec.structs.replace(spot, mirrored=other.spot.x > spot.x)
+        elif relation.kind in {"front", "behind"} and other.row.kind not in {"sky", "far"} and one.grounded:
+            side = (1 if spot.x >= other.spot.x else -1) * (number + 0.5) / len(first)
+            x = other.spot.x + side * (other.wide * 0.36 + one.wide * 0.1)
+            drop = stage.height * 0.045 * (1 if relation.kind == "front" else -1)
+            y = min(stage.height * 0.97, max(spot.y, other.spot.y) + drop) if drop > 0 else other.spot.y + drop
+            x = min(max(x, one.wide * 0.5), max(stage.width - one.wide * 0.5, stage.width / 2))
+            one.spot = msgspec.structs.replace(spot, x=x, y=y)
+            one.order = y if drop > 0 else other.order - 0.02

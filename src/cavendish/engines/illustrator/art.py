@@ -4,7 +4,8 @@ A file says on its root, or on each top-level `<g data-pose="…">`, where its p
 default the viewBox), at which y it stands (`data-ground`, by default the box's lower edge) and where other things
 may be joined (`data-anchors="top:120,40 hand:60,90"`).
 Colours are `#rrggbb`, which the scene's light changes, or `role:NAME` / `role:NAME/TONE`, which the subject's
-colours fill in first. Roles that begin with `lit` shine by themselves: no light or haze changes them.
+colours fill in first; `role:NAME~OTHER25` has 25 % of another role in it. Roles that begin with `lit`, and
+`lit#rrggbb`, shine by themselves: no light or haze changes them.
 """
 
 import functools
@@ -15,10 +16,10 @@ from importlib.resources import files
 
 import msgspec
 
-from cavendish.engines.illustrator.palette import Light, tone
+from cavendish.engines.illustrator.palette import Light, mix
 
 _SVG = "{http://www.w3.org/2000/svg}"
-_COLOR = re.compile(r"#[0-9a-fA-F]{6}\b|role:([a-z0-9]+)(?:/([a-z]+))?")
+_COLOR = re.compile(r"(lit)?#[0-9a-fA-F]{6}\b|role:([a-z0-9]+)(?:/([a-z]+))?(?:~([a-z]+)(\d\d))?")
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
 DEFAULT_POSE = "default"
 
@@ -55,10 +56,7 @@ class Drawing(msgspec.Struct, frozen=True):
 def drawing(svg: str) -> Drawing:
     """The drawing in `art/subjects/<svg>.svg`, parsed once per process."""
     source = (files(__package__) / "art" / "subjects" / f"{svg}.svg").read_text("utf-8")
-    root = ET.fromstring(source)  # noqa: S314 - our own file, shipped with the package
-    for element in root.iter():
-        element.tag = element.tag.removeprefix(_SVG)
-        _flatten_opacity(element)
+    root = strip_namespace(ET.fromstring(source))  # noqa: S314 - our own file, shipped with the package
     poses = {
         group.attrib["data-pose"]: _pose(group, root, ET.tostring(group, "unicode"))
         for group in root.iterfind("g")
@@ -68,6 +66,14 @@ def drawing(svg: str) -> Drawing:
         body = "".join(ET.tostring(child, "unicode") for child in root if child.tag != "defs")
         poses = {DEFAULT_POSE: _pose(root, root, body)}
     return Drawing(poses, "".join(ET.tostring(child, "unicode") for child in root.iterfind("defs")))
+
+
+def strip_namespace(root: ET.Element) -> ET.Element:
+    """`root` with plain tag names, and with opacity where resvg draws it fastest."""
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(_SVG)
+        _flatten_opacity(element)
+    return root
 
 
 def _flatten_opacity(element: ET.Element) -> None:
@@ -94,26 +100,38 @@ def painted(markup: str, colors: Mapping[str, str], light: Light, depth: float =
     """`markup` with every role and colour replaced by what it looks like in `light` at `depth` (0 near, 1 far)."""
 
     def one(found: re.Match[str]) -> str:
-        role, shade = found[1], found[2]
+        shining, role, shade, other, share = found.groups()
         if role is None:
-            return light.on(found[0], depth)
+            return found[0][3:] if shining else light.on(found[0], depth)
         color = colors.get(role, "#b0a8a0")
-        toned = tone(color, shade) if shade else color
-        return toned if role.startswith("lit") else light.on(toned, depth)
+        toned = light.toned(color, shade) if shade else color
+        lit = toned if role.startswith("lit") else light.on(toned, depth)
+        return mix(lit, colors[other], int(share) / 100) if other else lit
 
-    return _COLOR.sub(one, markup)
+    return _COLOR.sub(one, markup) if "#" in markup or "role:" in markup else markup
 
 
-def placed(svg: str, pose: Pose, colors: Mapping[str, str], spot: "Spot", light: Light, prefix: str) -> str:
-    """One instance of a drawing as a `<g>`: standing at `spot`, in `light`, with ids that begin with `prefix`."""
+def prefixed(markup: str, prefix: str) -> str:
+    """`markup` with ids of its own, so that many of it may stand in one picture."""
+    return _IDS.sub(rf"\g<1>{prefix}-", markup)
+
+
+def placed(
+    svg: str, pose: Pose, colors: Mapping[str, str], spot: "Spot", light: Light, prefix: str, ink: str = ""
+) -> str:
+    """One instance of a drawing as a `<g>`: standing at `spot`, in `light`, with ids that begin with `prefix`.
+
+    With `ink` it is a silhouette in that colour.
+    """
     scale = spot.height / pose.tall
     middle = pose.x + pose.width / 2
     mirror = -scale if spot.mirrored else scale
     turn = f" rotate({spot.turn:.2f})" if spot.turn else ""
-    inner = _IDS.sub(rf"\g<1>{prefix}-", drawing(svg).defs + pose.body)
+    inner = prefixed(drawing(svg).defs + pose.body, prefix)
+    shown = _COLOR.sub(ink, inner) if ink else painted(inner, colors, light, spot.depth)
     return (
         f'<g transform="translate({spot.x:.2f} {spot.y:.2f}){turn} scale({mirror:.5f} {scale:.5f}) '
-        f'translate({-middle:.2f} {-pose.ground:.2f})">{painted(inner, colors, light, spot.depth)}</g>'
+        f'translate({-middle:.2f} {-pose.ground:.2f})">{shown}</g>'
     )
 
 

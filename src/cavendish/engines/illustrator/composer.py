@@ -1,139 +1,138 @@
-"""Scene to picture: which place, which light, who stands where, all as a few SVG plates."""
+"""Scene to picture: which place, which light, who stands where, all as a few layers of SVG."""
 
 import msgspec
 
 from cavendish.engines.illustrator.arrange import SKY_PAINTED, Placed, arrange
 from cavendish.engines.illustrator.art import placed
 from cavendish.engines.illustrator.chance import Chance
-from cavendish.engines.illustrator.elsewhere import paint_space, paint_studio, paint_underwater
-from cavendish.engines.illustrator.grounds import paint_land
-from cavendish.engines.illustrator.interiors import paint_room, paint_table
 from cavendish.engines.illustrator.palette import mix
-from cavendish.engines.illustrator.picture import Picture, Plate
-from cavendish.engines.illustrator.props import shadow
+from cavendish.engines.illustrator.picture import Layer, Picture
+from cavendish.engines.illustrator.plates import manner, paint, shadow
 from cavendish.engines.illustrator.scene import Scene
-from cavendish.engines.illustrator.scenery import LEAF_COLORS, Stage, stage_for
-from cavendish.engines.illustrator.shapes import ellipse, pen, stroke
-from cavendish.engines.illustrator.sky import paint_falling, paint_lightning
-from cavendish.engines.illustrator.streets import paint_street
+from cavendish.engines.illustrator.stage import Stage, scenery, stage_for
 from cavendish.engines.illustrator.vocabulary import vocabulary
-from cavendish.engines.illustrator.waters import paint_shore, paint_water
-from cavendish.engines.illustrator.windows import paint_window
-
-_PAINTERS = {
-    "land": paint_land, "shore": paint_shore, "water": paint_water, "street": paint_street, "room": paint_room,
-    "table": paint_table, "window": paint_window, "underwater": paint_underwater, "space": paint_space,
-    "stage": paint_studio,
-}  # fmt: skip
 
 
-def compose(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
-    """The picture of a scene that names something, for the shape of `pixels` (width, height)."""
-    unit = min(pixels) / 1000
-    width, height = pixels[0] / unit, pixels[1] / unit
-    place = choose_place(scene)
+def compose(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
+    """The picture of a scene that names something, in units of which the shorter side has 1000."""
     scene = _timed(scene)
-    stage = stage_for(scene, place, lots, width, height)
-    _PAINTERS[stage.ground.painter](stage)
-    if scene.weather == "storm" and place not in {"window", "room", "table", "underwater", "space", "stage"}:
-        paint_lightning(stage)
-    subjects = arrange(stage)
+    stage = stage_for(scene, choose_place(scene), lots, width, height)
+    paint(stage, stage.ground.plate)
+    own, subjects = manner(stage.ground.plate), arrange(stage)
     # What stands on the horizon is behind the ground and all that stands on it.
     stage.middle[:0] = [_drawn(stage, one) for one in subjects if one.row.kind == "far"]
-    drawn = "".join(_drawn(stage, one) for one in subjects if one.row.kind != "far")
-    if stage.falls and place not in {"window", "room", "table", "underwater", "space", "stage"}:
-        stage.front.append(paint_falling(stage))
-    soft = 0.012 if scene.shallow or scene.composition == "closeup" else 0.0
-    if place == "window":
-        soft = max(soft, 0.0045)
+    near = [one for one in subjects if one.row.kind != "far"]
+    stage.middle += [_mirrored(stage, one, own.wet) for one in near] + stage.near
+    stage.middle += [_shadows(stage, one, crowd=len(near) > 12) for one in near if one.grounded]
+    soft = max(own.soft, 0.012 if scene.shallow or scene.composition == "closeup" else 0.0)
+    if scene.style == "photo":
+        soft = max(soft, 0.006)
+    mood = scenery().moods.get(scene.mood or "")
     return Picture(
-        plates=(
-            Plate("".join(stage.back), 0.5, max(soft, 0.0016)),
-            *(
-                (
-                    Plate("".join(stage.middle), 0.5, soft * (0.18 if place == "window" else 0.6)),
-                    Plate(drawn + "".join(stage.front)),
-                )
-                if soft > 0.01
-                else (Plate("".join(stage.middle) + drawn + "".join(stage.front)),)
-            ),
+        layers=(
+            Layer("back", "".join(stage.back), 0.5, max(soft, 0.0016)),
+            Layer("middle", "".join(stage.middle), 0.5 if soft > 0.005 else 1.0, soft * 0.5 if soft > 0.005 else 0.0),
+            Layer("subjects", "".join(_drawn(stage, one) + _waterline(stage, one) for one in near)),
+            Layer("front", "".join(stage.front)),
         ),
         width=width,
         height=height,
         style=scene.style,
+        lively=mood.lively if mood else 1.0,
+        vignette=mood.vignette if mood else 0.35,
     )
 
 
 def choose_place(scene: Scene) -> str:
     """The named place, or the one where the named subjects are at home."""
     rows = vocabulary().subjects
-    named = [actor for actor in scene.actors if actor.id not in SKY_PAINTED]
-    kinds = [rows[actor.id].kind for actor in named]
+    named = [rows[actor.id] for actor in scene.actors if actor.id not in SKY_PAINTED]
+    kinds = [row.kind for row in named]
+    if scene.style == "sticker" and named:
+        return "stage"
     if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"}:
         return "underwater"
     if scene.place == "sea" and kinds and "water" not in kinds and kinds[0] in {"ground", "small", "furniture"}:
         return "beach"
     if any(found.kind == "on" and scene.actors[found.second].id == "moon" for found in scene.relations):
         return "space"
+    if scene.place == "room" and kinds and set(kinds) == {"small"}:
+        return "table"
     if scene.place:
         return scene.place
-    if any(actor.id == "window" for actor in named):
-        return "window"
-    if kinds and all(kind == "small" or actor.id == "table" for kind, actor in zip(kinds, named, strict=True)):
-        homes = [rows[actor.id].place for actor in named if rows[actor.id].place]
-        if not homes and "small" in kinds:
-            return "table"
-    for actor in named:
-        home = rows[actor.id].place
-        if home:
-            return home
-    if "water" in kinds:
-        return "sea"
-    if "furniture" in kinds:
-        return "room"
-    return "meadow"
+    ids = {actor.id for actor in scene.actors}
+    grounds = scenery().grounds.items()
+    shown = next(
+        (name for name, row in grounds if ids.intersection(manner(row.plate).shows.split()[:1]) - {"table"}), None
+    )
+    if shown:
+        return shown
+    homes = [row.place for row in named if row.place]
+    low = all(row.kind == "small" or (row.kind == "furniture" and row.size < 0.8) for row in named)
+    if not homes and "small" in kinds and low:
+        return "table"
+    if homes:
+        return homes[0]
+    return "sea" if "water" in kinds else "room" if "furniture" in kinds else "meadow"
 
 
 def _timed(scene: Scene) -> Scene:
-    """The scene with the time that its subjects imply when none is said: the moon brings the night."""
-    if scene.time:
-        return scene
-    for actor in scene.actors:
-        time = vocabulary().subjects[actor.id].time
-        if time:
-            return msgspec.structs.replace(scene, time=time)
-    return scene
+    """The scene with the time that its subjects or style imply when none is said: the moon and neon bring the night."""
+    implied = [vocabulary().subjects[actor.id].time for actor in scene.actors]
+    implied.append("night" if scene.style == "neon" else None)
+    return msgspec.structs.replace(scene, time=scene.time or next((time for time in implied if time), None))
 
 
-def colors_of(one: Placed, scene: Scene) -> dict[str, str]:
-    """The subject's own colours with the prompt's colour and season over them."""
+def colors_of(stage: Stage, one: Placed) -> dict[str, str]:
+    """The subject's own colours with the prompt's colour and the season's over them."""
     colors = dict(one.row.colors)
     if one.actor.color:
-        value = str(vocabulary().value("colors", one.actor.color))
+        named = vocabulary().colored(one.actor.color)
         for number, role in enumerate(one.row.paint or tuple(colors)[:1]):
-            colors[role] = value if number == 0 else mix(value, colors[role], 0.25)
-    elif one.actor.id == "tree" and scene.season in LEAF_COLORS:
-        colors["leaf"] = LEAF_COLORS[scene.season][0]
-    return colors
+            colors[role] = named if number == 0 else mix(named, colors[role], 0.25)
+        return colors
+    return colors | stage.worn(one.actor.id)
 
 
-def _drawn(stage: Stage, one: Placed) -> str:
+def _drawn(stage: Stage, one: Placed, ink: str = "") -> str:
+    return placed(one.svg, one.pose, colors_of(stage, one), one.spot, stage.light, stage.mark(), ink)
+
+
+def _mirrored(stage: Stage, one: Placed, wet: float) -> str:
+    """The mirror image of what stands on water."""
+    floats = one.row.kind == "water"
+    if not floats and (not wet or one.grounded or one.row.kind in {"air", "sky"}):
+        return ""
+    mirror = f'<g transform="translate(0 {one.spot.y * 1.8:.1f}) scale(1 -.8)" opacity="{max(wet, 0.3)}">'
+    return mirror + _drawn(stage, one) + "</g>"
+
+
+def _shadows(stage: Stage, one: Placed, *, crowd: bool) -> str:
+    """Where a subject takes the light from the ground: under itself and, unless in a crowd, away from the sun."""
     spot = one.spot
-    body = placed(one.svg, one.pose, colors_of(one, stage.scene), spot, stage.light, stage.mark())
-    if one.grounded:
-        return shadow(stage, spot.x, spot.y - 2, spot.width(one.pose) * 0.8, spot.depth) + body
-    if one.row.kind == "water":
-        return body + _waterline(stage, one)
-    return body
+    contact = shadow(stage, spot.x, spot.y - 2, one.wide * 0.8, spot.depth)
+    name, x, y, _ = stage.orb
+    if crowd or not name or manner(stage.ground.plate).inside or stage.sky.strength > 0.7:
+        return contact
+    lean = max(-1.3, min(1.3, (spot.x - x) / max(200.0, spot.y - y) * 1.6))
+    ink = mix(stage.light.on(stage.ground.near), "#1a1a33", 0.6)
+    return (
+        f'<g transform="translate({spot.x:.1f} {spot.y:.1f}) matrix(1 0 {-lean:.2f} -.24 0 0) '
+        f'translate({-spot.x:.1f} {-spot.y:.1f})" opacity=".26">{_drawn(stage, one, ink)}</g>{contact}'
+    )
 
 
 def _waterline(stage: Stage, one: Placed) -> str:
-    """Ripples and the dark of its own reflection where something floats."""
-    spot, wide = one.spot, one.spot.width(one.pose)
-    foam, dark = mix(stage.lit(stage.ground.near, 0.2), "#ffffff", 0.45), stage.lit(stage.ground.near)
-    defs, paint = stage.gradient((0, dark, 0.75), (1, dark, 0), radial=True)
+    """Ripples where something floats."""
+    if one.row.kind != "water":
+        return ""
+    spot, wide = one.spot, one.wide
+    foam = mix(stage.light.on(stage.ground.near, 0.2), "#ffffff", 0.45)
     waves = "".join(
-        pen("M", spot.x - wide * reach, spot.y + drop, "q", wide * reach / 2, -7, wide * reach, 0, "t", wide * reach, 0)
+        f"M{spot.x - wide * reach:.1f} {spot.y + drop:.1f}q{wide * reach / 2:.1f} -7 {wide * reach:.1f} 0"
+        f"t{wide * reach:.1f} 0"
         for reach, drop in ((0.52, -6), (0.6, 8), (0.42, 24), (0.3, 42))
     )
-    return defs + ellipse(spot.x, spot.y + 8, wide * 0.6, wide * 0.1, paint) + stroke(waves, foam, 4, opacity=0.7)
+    return (
+        f'<path d="{waves}" fill="none" stroke="{foam}" stroke-width="4" stroke-opacity=".7" stroke-linecap="round"/>'
+    )

@@ -1,45 +1,36 @@
 """One request to one PNG: the function that runs in a drawing process."""
 
-import msgspec
-
 from cavendish.domain.text import Text
-from cavendish.engines.illustrator.abstract import abstract
+from cavendish.engines.illustrator.cards import abstract, social_post, titled
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.composer import compose
-from cavendish.engines.illustrator.edit import UnreadableImage, recompose
-from cavendish.engines.illustrator.layouts import lettering, social_post
-from cavendish.engines.illustrator.picture import Picture, Plate
+from cavendish.engines.illustrator.picture import Picture
 from cavendish.engines.illustrator.reader import read
-from cavendish.engines.illustrator.render import encode, render
+from cavendish.engines.illustrator.render import render
 from cavendish.engines.illustrator.scene import Scene
 from cavendish.engines.illustrator.vocabulary import vocabulary
 from cavendish.ports import EngineImage, ImageRequest
 
 NOTE = "Drawn by the illustrator: a procedural vector picture, not the work of a neural model."
-EDIT_NOTE = "Recomposed by the illustrator: a procedural treatment ({treatment}), not the work of a neural model."
 
 
 def draw(request: ImageRequest) -> EngineImage | Text:
     """The picture for `request` at its exact pixels, or the sentence that says why an input image cannot be used."""
+    if request.images:  # imported only then: opencv and numpy take time and memory
+        from cavendish.engines.illustrator.editing.edit import edit
+
+        return edit(request)
     pixels = (request.width, request.height)
     # The resolution is left out on purpose: the 4k picture is the 1k picture, sharper.
     lots = Chance(request.prompt, request.aspect_ratio, request.seed)
     scene = read(request.prompt, vocabulary())
-    if request.images:
-        try:
-            image, treatment = recompose(request.images, scene, pixels)
-        except UnreadableImage as unreadable:
-            return unreadable.text
-        return EngineImage(encode(image), EDIT_NOTE.format(treatment=treatment))
     return EngineImage(render(picture_of(scene, lots, pixels), pixels), NOTE)
 
 
 def picture_of(scene: Scene, lots: Chance, pixels: tuple[int, int]) -> Picture:
     """The kind of picture that suits the scene: a post, a staged scene, or an abstract composition."""
+    width, height = (side * 1000 / min(pixels) for side in pixels)
     if scene.layout == "post":
-        return social_post(scene, lots, pixels)
-    picture = abstract(scene, lots, pixels) if scene.empty else compose(scene, lots, pixels)
-    if not scene.quotes:
-        return picture
-    title = lettering(scene.quotes, picture.width, picture.height, large=scene.layout == "poster")
-    return msgspec.structs.replace(picture, plates=(*picture.plates, Plate(title)))
+        return social_post(scene, lots, width, height)
+    picture = abstract(scene, lots, width, height) if scene.empty else compose(scene, lots, width, height)
+    return titled(picture, scene, lots)

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 
 from cavendish.domain.engine_reports import EngineReport
-from cavendish.domain.errors import EngineError
+from cavendish.domain.errors import EngineError, EngineUnavailable
 from cavendish.domain.text import Text
 from cavendish.ports import EngineImage, ImageRequest
 
@@ -42,7 +42,8 @@ class Illustrator:
     async def generate(self, request: ImageRequest, started: Callable[[], None]) -> EngineImage:
         """Draw `request`; `started` is called when a process is free for it.
 
-        Raises EngineError: `bad_input_image` for bytes that cannot be decoded, `engine_error` when a process died.
+        Raises EngineError: `bad_input_image` for bytes that cannot be decoded, `engine_error` after `aclose`.
+        Raises EngineUnavailable: a drawing process was killed; another attempt gets new processes.
         """
         await self._take_slot()
         try:
@@ -108,14 +109,13 @@ class Illustrator:
             )
         return self._pool
 
-    def _broken(self, pool: ProcessPoolExecutor | None = None) -> EngineError:
+    def _broken(self, pool: ProcessPoolExecutor | None = None) -> EngineUnavailable:
         """Let go of a pool whose process died, so that the next picture gets a new one."""
         if pool is None or pool is self._pool:
             broken, self._pool = self._pool, None
             if broken is not None:
                 broken.shutdown(wait=False, cancel_futures=True)
-        return EngineError(
-            "engine_error",
+        return EngineUnavailable(
             Text(en="A drawing process ended before its picture was done.", zh="绘图进程在完成图片之前意外退出。"),
         )
 

@@ -83,6 +83,12 @@ class Light(msgspec.Struct, frozen=True):
     color: str = "#ffffff"
     strength: float = 0.0
     haze: str = "#dfeaf2"
+    flat: bool = False
+    """Whether shade is left out, as in flat design."""
+
+    def toned(self, color: str, name: str) -> str:
+        """`color` in a named tone; a faint step of it when the light is flat."""
+        return mix(color, tone(color, name), 0.3) if self.flat and name != "line" else tone(color, name)
 
     def on(self, color: str, depth: float = 0.0) -> str:
         """`color` as it looks in this light at `depth` (0 near, 1 horizon)."""

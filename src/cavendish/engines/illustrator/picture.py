@@ -1,11 +1,14 @@
-"""A composed picture before it has pixels: plates of SVG from back to front, and how the whole is finished."""
+"""A composed picture before it has pixels: layers of SVG from back to front, and how the whole is finished."""
+
+from typing import Literal
 
 import msgspec
 
 
-class Plate(msgspec.Struct, frozen=True):
+class Layer(msgspec.Struct, frozen=True):
     """One layer as the inside of an SVG; rendered at `share` of the final pixels when it is soft enough."""
 
+    kind: Literal["back", "middle", "subjects", "front"]
     svg: str
     share: float = 1.0
     blur: float = 0.0
@@ -13,11 +16,13 @@ class Plate(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """Plates in units of `width` x `height`, of which the shorter is 1000."""
+    """Layers in units of `width` x `height`, of which the shorter is 1000."""
 
-    plates: tuple[Plate, ...]
+    layers: tuple[Layer, ...]
     width: float
     height: float
     style: str | None = None
+    lively: float = 1.0
+    """How strong colours are; 1 as drawn."""
     vignette: float = 0.35
     """How much darker the corners are, 0-1."""

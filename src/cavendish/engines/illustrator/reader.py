@@ -1,15 +1,15 @@
-"""Prompt to scene: what is named, how many, in which colour, and how the things stand to each other.
-
-The text is cut by longest match over the vocabulary, which works for Chinese and English alike. `cut` is the
-only place that knows how a text falls into words, so a segmenter can take its place without touching the rest.
-"""
+"""Prompt to scene: what is named, how many, in which colour, and how the things stand to each other."""
 
 import itertools
 import re
 import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import get_args
 
 import msgspec
 
+from cavendish.engines.illustrator.cutting import Token, cut
 from cavendish.engines.illustrator.scene import Actor, Relation, RelationKind, Scene
 from cavendish.engines.illustrator.vocabulary import Vocabulary
 
@@ -17,75 +17,37 @@ MAX_ACTORS = 8
 MAX_COUNT = 12
 _READ_CHARACTERS = 10_000
 _QUOTED = re.compile(r"「([^」]{1,200})」|『([^』]{1,200})』|《([^》]{1,200})》|“([^”]{1,200})”|\"([^\"]{1,200})\"")
+_SENTENCE_END = re.compile(r"[.;!?。；！？]")
 _CLAUSE_END = re.compile(r"[,.;!?，。；！？、\n]")
 _ZH_FILLER = re.compile(r"^[的着了在地]*$")
 _ZH_POSTED = re.compile("[在坐站躺趴停蹲立睡]")
 _EN_STOP = frozenset({"on", "in", "at", "with", "and", "under", "by", "of", "near", "while", "is", "are"})
-_RELATIONS: dict[str, RelationKind] = {
-    "on": "on", "in": "in", "under": "under", "beside": "beside",
-    "front": "front", "behind": "behind", "riding": "riding", "holding": "holding",
-}  # fmt: skip
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A known word at `start`:`end` of the normalised text."""
-
-    start: int
-    end: int
-    group: str
-    id: str
+_ANY = re.compile(r"\s*(?:(?:any|a|an|the|任何)\s*)*")
+_OR = re.compile(r"\s*(?:,|，)?\s*(?:or|nor|and|/|、|或者?|和|与|及)\s*(?:(?:any|a|an|the|任何)\s*)*")
+_AND = re.compile(r"\s*(?:and|-|和|与|/|、)\s*")
+_WEARING = re.compile(r"\s*(?:(?:who|that|which|wearing|dressed|is|are|was|in|with)\b|穿|戴|是)")
+_MODIFIERS = frozenset({"colors", "numbers", "sizes", "measures", "poses", "moods", "clothes"})
+_KINDS: Mapping[str, RelationKind] = MappingProxyType({kind: kind for kind in get_args(RelationKind)})
 
 
 def read(prompt: str, words: Vocabulary) -> Scene:
     """What `prompt` asks for. Never raises: what is not understood is left out."""
     text = _normalised(prompt)
     quotes = tuple(next(part for part in found.groups() if part).strip() for found in _QUOTED.finditer(text))
-    tokens = cut(text.lower(), words)
-    actors, places_of = _actors(text.lower(), tokens, words)
-    relations = _relations(text.lower(), tokens, places_of)
-
-    def first(group: str) -> str | None:
-        return next((token.id for token in tokens if token.group == group), None)
-
-    bound = {token.start for token in tokens if token.group == "colors"} - _loose_colors(text.lower(), tokens)
-    return Scene(
-        actors=tuple(actors),
-        relations=tuple(relations),
-        place=_place(tokens),
-        time=first("times"),
-        weather=_weather(tokens),
-        season=first("seasons"),
-        mood=first("moods"),
-        composition=first("compositions"),
-        style=first("styles"),
-        layout=first("layouts"),
-        colors=tuple(t.id for t in tokens if t.group == "colors" and t.start not in bound),
-        quotes=tuple(quote for quote in quotes if quote)[:4],
-        text=" ".join(text.split())[:300],
-        shallow=first("effects") == "shallow",
-        chinese=sum("\u4e00" <= c <= "\u9fff" for c in text) * 4 > len(text),
+    lower = text.lower()
+    # Quoted words are set in type. They say what to draw only when nothing else does.
+    unquoted = _QUOTED.sub(lambda found: " " * len(found[0]), lower)
+    wanted, absent = _without(unquoted, cut(unquoted, words))
+    if quotes and not any(token.group in {"subjects", "places"} for token in wanted):
+        wanted = cut(lower, words)
+    return _Sentence(lower, wanted, words).scene(
+        Scene(
+            absent=absent,
+            quotes=tuple(quote for quote in quotes if quote)[:4],
+            text=" ".join(text.split())[:300],
+            chinese=sum("\u4e00" <= c <= "\u9fff" for c in text) * 4 > len(text),
+        )
     )
-
-
-def cut(text: str, words: Vocabulary) -> list[Token]:
-    """The known words of a lower-case `text`, longest first at every place, never overlapping."""
-    tokens: list[Token] = []
-    at = 0
-    while at < len(text):
-        found = words.longest_at(text, at)
-        if found is None:
-            at += 1
-            continue
-        name, entry = found
-        if entry.group != "ignored" and not _stray(text, at, name, entry.group):
-            tokens.append(Token(at, at + len(name), entry.group, entry.id))
-        at += len(name)
-    return tokens
-
-
-def _stray(text: str, at: int, name: str, group: str) -> bool:
-    """Single Chinese characters mean little alone: colours, sizes and numbers count only before something known."""
-    return group in {"colors", "numbers"} and len(name) == 1 and name.isalpha() and at + 1 >= len(text)
 
 
 def _normalised(prompt: str) -> str:
@@ -93,82 +55,185 @@ def _normalised(prompt: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _place(tokens: list[Token]) -> str | None:
-    found = [token.id for token in tokens if token.group == "places"]
-    return "window" if "window" in found else found[0] if found else None
-
-
-def _weather(tokens: list[Token]) -> str | None:
-    found = [token.id for token in tokens if token.group == "weathers"]
-    return next((word for word in found if word != "clear"), found[0] if found else None)
-
-
-def _between(text: str, left: Token, right: Token) -> str:
-    return text[left.end : right.start]
-
-
-def _modifies(text: str, left: Token, right: Token) -> bool:
-    """Whether `left` stands right before `right`, with at most a filler or one unknown word between."""
-    gap = _between(text, left, right).strip()
-    if _CLAUSE_END.search(gap):
-        return False
-    if gap.isascii():
-        parts = gap.split()
-        return len(parts) <= 1 and not _EN_STOP.intersection(parts)
-    return len(gap) <= 2 or bool(_ZH_FILLER.match(gap))
-
-
-_MODIFIERS = frozenset({"colors", "numbers", "sizes", "measures", "poses", "moods"})
-
-
-def _described(text: str, tokens: list[Token], index: int) -> list[Token]:
-    """The modifiers that belong to the subject at `index`, nearest first."""
-    found: list[Token] = []
-    right = tokens[index]
-    for left in reversed(tokens[:index]):
-        if left.group not in _MODIFIERS or not _modifies(text, left, right):
-            break
-        found.append(left)
-        right = left
-    return found
-
-
-def _loose_colors(text: str, tokens: list[Token]) -> set[int]:
-    described: set[int] = set()
-    for index, token in enumerate(tokens):
-        if token.group == "subjects":
-            described.update(found.start for found in _described(text, tokens, index))
-    return {t.start for t in tokens if t.group == "colors" and t.end - t.start > 1} - described
-
-
-def _actors(text: str, tokens: list[Token], words: Vocabulary) -> tuple[list[Actor], dict[int, int]]:
-    """The actors in order of mention, and for each subject token (by its index) which actor it became."""
-    actors: list[Actor] = []
-    places_of: dict[int, int] = {}
-    known: dict[str, int] = {}
-    for index, token in enumerate(tokens):
-        if token.group != "subjects":
-            continue
-        if len(actors) == MAX_ACTORS and token.id not in known:
-            break
-        count, color, scale = 1, None, 1.0
-        for left in _described(text, tokens, index):
-            value = words.value(left.group, left.id) if left.group in {"numbers", "sizes"} else None
-            if left.group == "numbers" and isinstance(value, int) and count == 1:
-                count = min(MAX_COUNT, value)
-            elif left.group == "sizes" and isinstance(value, float) and scale == 1.0:
-                scale = value
-            elif left.group == "colors" and color is None:
-                color = left.id
-        plural = count == 1 and _is_plural(text[token.start : token.end], words.subjects[token.id].en)
-        actor = Actor(token.id, 3 if plural else count, color, scale, _pose(text, tokens, index) or None)
-        if token.id in known:  # said again: the same one, perhaps better described
-            actors[known[token.id]] = _merged(actors[known[token.id]], actor)
+def _without(text: str, tokens: list[Token]) -> tuple[list[Token], frozenset[str]]:
+    """The tokens that are wanted, and the subjects that are not: what a negation and a list after it name."""
+    wanted: list[Token] = []
+    absent: set[str] = set()
+    link, reach = _ANY, -1  # what may lie between the unwanted before and the next, and where the list has come to
+    for token in tokens:
+        listed = reach >= 0 and token.group != "relations" and link.fullmatch(text, reach, token.start)
+        if token.group == "negations":
+            link, reach = _ANY, token.end
+        elif listed:
+            link, reach = _ANY if token.group in _MODIFIERS else _OR, token.end
+            absent.update({token.id} if token.group == "subjects" else ())
         else:
-            known[token.id] = len(actors)
-            actors.append(actor)
-        places_of[index] = known[token.id]
-    return actors, places_of
+            reach = -1
+            wanted.append(token)
+    return wanted, frozenset(absent - {token.id for token in wanted if token.group == "subjects"})
+
+
+class _Sentence:
+    """The known words of one prompt, and the questions that a scene asks of them."""
+
+    def __init__(self, text: str, tokens: list[Token], words: Vocabulary) -> None:
+        self.text, self.tokens, self.words = text, tokens, words
+        self.described = {
+            index: self._modifiers(index) for index, token in enumerate(tokens) if token.group == "subjects"
+        }
+
+    def scene(self, begun: Scene) -> Scene:
+        """`begun` with everything that the words say."""
+        actors, actor_of = self._actors()
+        bound = {token.start for found in self.described.values() for token in found}
+        places, weathers = self._all("places"), self._all("weathers")
+        first = {group: next(iter(self._all(group)), None)
+                 for group in ("times", "seasons", "moods", "compositions", "styles", "layouts")}  # fmt: skip
+        return msgspec.structs.replace(
+            begun,
+            actors=tuple(actors),
+            relations=tuple(self._relations(actor_of)),
+            place="window" if "window" in places else next(iter(places), None),
+            weather=next((word for word in weathers if word != "clear"), next(iter(weathers), None)),
+            time=first["times"],
+            season=first["seasons"],
+            mood=first["moods"],
+            composition=first["compositions"],
+            style=first["styles"],
+            layout=first["layouts"],
+            colors=tuple(
+                t.id for t in self.tokens if t.group == "colors" and t.end - t.start > 1 and t.start not in bound
+            ),
+            shallow=bool(self._all("effects")),
+        )
+
+    def _all(self, group: str) -> list[str]:
+        return [token.id for token in self.tokens if token.group == group]
+
+    def _near(self, left: Token, right: Token) -> bool:
+        """Whether `left` stands right before `right`, with at most a filler or one unknown word between."""
+        gap = self.text[left.end : right.start].strip()
+        if left.group == right.group == "colors" and _AND.fullmatch(gap):
+            return True
+        if _CLAUSE_END.search(gap):
+            return False
+        if gap.isascii():
+            parts = gap.split()
+            return len(parts) <= 1 and not _EN_STOP.intersection(parts)
+        return len(gap) <= 2 or bool(_ZH_FILLER.match(gap))
+
+    def _modifiers(self, index: int) -> list[Token]:
+        """What describes the subject at `index`, nearest first: before it, or after it (in a red dress, 是黑色的)."""
+        found: list[Token] = []
+        right = self.tokens[index]
+        for left in reversed(self.tokens[:index]):
+            if left.group not in _MODIFIERS or not self._near(left, right):
+                break
+            found.append(left)
+            right = left
+        follow = self.tokens[index + 1 :]
+        if follow and self.text.startswith(("with", "in "), follow[0].start):
+            follow = follow[1:]  # a girl with a blue dress, a man in black
+        after = list(itertools.takewhile(lambda word: word.group in {"colors", "clothes"}, follow))
+        last = max((at for at, word in enumerate(after, 1) if word.group == "clothes"), default=1)
+        after = after[:last]  # and a red balloon: that is another's
+        later = next((token for token in self.tokens[index + 1 :] if token.group == "subjects"), None)
+        worn = (
+            any(word.group == "clothes" for word in after)
+            or later is None
+            or (after and not self._near(after[-1], later))
+        )
+        if after and worn and _WEARING.match(self.text, self.tokens[index].end):
+            found += after
+        return found
+
+    def _actors(self) -> tuple[list[Actor], dict[int, int]]:
+        """The actors in order of mention, and for each subject token (by its index) which actor it became."""
+        actors: list[Actor] = []
+        actor_of: dict[int, int] = {}
+        for index in self.described:
+            actor = self._actor(index)
+            same = next((at for at, one in enumerate(actors) if _may_be(one, actor)), None)
+            if same is not None:  # said again: the same one, perhaps better described
+                actors[same] = _merged(actors[same], actor)
+            elif len(actors) < MAX_ACTORS:
+                same = len(actors)
+                actors.append(actor)
+            if same is not None:
+                actor_of[index] = same
+        return actors, actor_of
+
+    def _actor(self, index: int) -> Actor:
+        token, count, color, scale, last = self.tokens[index], 0, None, 1.0, ""
+        for word in self.described[index]:
+            value = self.words.value(word.group, word.id) if word.group in {"numbers", "sizes"} else None
+            if word.group == "numbers" and isinstance(value, int):
+                count = min(MAX_COUNT, count + value)  # 十五 is ten and five
+            elif word.group == "sizes" and isinstance(value, float) and scale == 1.0:
+                scale = value
+            elif word.group == "colors" and (color is None or last == "colors"):
+                color = word.id  # a red and white lighthouse is red; 戴红帽子的橘猫 is orange
+            last = word.group
+        name = self.text[token.start : token.end]
+        if color is None:  # 白马 is in the vocabulary as 马 is
+            same = self.words.subjects[token.id].zh
+            parts = self.words.names_at(name, 0)
+            color = next((entry.id for end, entry in parts if entry.group == "colors" and name[end:] in same), None)
+        plural = count == 0 and _is_plural(name, self.words.subjects[token.id].en)
+        return Actor(token.id, 3 if plural else max(1, count), color, scale, self._pose(index))
+
+    def _pose(self, index: int) -> str | None:
+        """The first pose word after the subject and before the next one, else one right before it."""
+        for token in self.tokens[index + 1 :]:
+            if token.group == "subjects":
+                break
+            if token.group == "poses" and not _SENTENCE_END.search(self.text, self.tokens[index].end, token.start):
+                return token.id
+        return next((word.id for word in self.described[index] if word.group == "poses"), None)
+
+    def _doing(self, index: int) -> RelationKind | None:
+        """What is said to be done with the subject at `index`: 骑 in 骑白马, 拿着 in 拿着红色的伞."""
+        at = index - 1
+        while at >= 0 and self.tokens[at].group in _MODIFIERS:
+            at -= 1
+        return _KINDS[self.tokens[at].id] if at >= 0 and self.tokens[at].id in {"riding", "holding"} else None
+
+    def _relations(self, actor_of: dict[int, int]) -> list[Relation]:
+        """How each subject stands to the next one: `A on B`, `A在B上`, `B上的A`."""
+        found: list[Relation] = []
+        for left, right in itertools.pairwise(actor_of):
+            first, second = actor_of[left], actor_of[right]
+            start, end = self.tokens[left].end, self.tokens[right].start
+            if first == second or _SENTENCE_END.search(self.text, start, end):
+                continue
+            between = [token for token in self.tokens[left + 1 : right] if token.group in {"relations", "poses"}]
+            places = [token for token in between if token.group == "relations"]
+            middle = next((token for token in places if not self.text[token.start].isascii()), None)
+            middle = middle or next(reversed(places), None)
+            gaze = any(token.group == "poses" and token.id == "watch" for token in between)
+            before = self._doing(left)
+            after = self.tokens[right + 1] if right + 1 < len(self.tokens) else None
+            closes = after is not None and after.group == "relations" and not self.text[after.start].isascii()
+            if after is not None and closes and after.start == self.tokens[right].end and (
+                _ZH_POSTED.search(self.text, start, end)
+            ):  # fmt: skip
+                found.append(Relation(_KINDS[after.id], first, second))
+            elif before and self.text.startswith("的", start) and not places:
+                found.append(Relation(before, second, first))  # 骑马的女人: the second rides the first
+            elif gaze and (middle is None or middle.id == "on"):
+                found.append(Relation("watching", first, second))
+            elif middle is None:
+                continue
+            elif self.text[middle.start].isascii() or middle.id in {"riding", "holding"}:
+                found.append(Relation(_KINDS[middle.id], first, second))
+            elif not self.text[start : middle.start].strip():  # 桌上的苹果: the second is on the first
+                found.append(Relation(_KINDS[middle.id], second, first))
+        return found
+
+
+def _may_be(one: Actor, other: Actor) -> bool:
+    """Whether both may be the same one: a black cat and a white cat are two."""
+    return one.id == other.id and (None in (one.color, other.color) or one.color == other.color)
 
 
 def _merged(one: Actor, other: Actor) -> Actor:
@@ -184,38 +249,5 @@ _IRREGULAR = frozenset({"people", "men", "women", "children", "cacti"})
 def _is_plural(name: str, names: tuple[str, ...]) -> bool:
     """Whether an English name is the plural of another of the same subject."""
     return name in _IRREGULAR or any(
-        name != other and name in {other + "s", other + "es", other[:-1] + "ies"} for other in names
+        name != other and name in {other + "s", other + "es", other[:-1] + "ies", other[:-1] + "ves"} for other in names
     )
-
-
-def _pose(text: str, tokens: list[Token], index: int) -> str:
-    """The first pose word after the subject and before the next one, else one right before it."""
-    for token in tokens[index + 1 :]:
-        if token.group == "subjects":
-            break
-        if token.group == "poses" and not re.search(r"[。.;；]", text[tokens[index].end : token.start]):
-            return token.id
-    return next((left.id for left in _described(text, tokens, index) if left.group == "poses"), "")
-
-
-def _relations(text: str, tokens: list[Token], places_of: dict[int, int]) -> list[Relation]:
-    """How each subject stands to the next one: `A on B`, `A在B上`, `B上的A`."""
-    found: list[Relation] = []
-    order = sorted(places_of)
-    for left, right in itertools.pairwise(order):
-        first, second = places_of[left], places_of[right]
-        gap = _between(text, tokens[left], tokens[right])
-        if first == second or re.search(r"[。.;；!！?？]", gap):
-            continue
-        middle = next((t for t in tokens[left + 1 : right] if t.group == "relations"), None)
-        after = tokens[right + 1] if right + 1 < len(tokens) else None
-        closes = after is not None and after.group == "relations" and not text[after.start].isascii()
-        if after is not None and closes and after.start == tokens[right].end and _ZH_POSTED.search(gap):
-            found.append(Relation(_RELATIONS[after.id], first, second))
-        elif middle is None:
-            continue
-        elif text[middle.start].isascii() or middle.id in {"riding", "holding"}:
-            found.append(Relation(_RELATIONS[middle.id], first, second))
-        elif not _between(text, tokens[left], middle).strip():  # 桌上的苹果: the second is on the first
-            found.append(Relation(_RELATIONS[middle.id], second, first))
-    return found

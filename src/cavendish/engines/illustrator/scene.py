@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-RelationKind = Literal["on", "in", "under", "beside", "front", "behind", "riding", "holding"]
+RelationKind = Literal["on", "in", "under", "beside", "front", "behind", "riding", "holding", "watching"]
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -30,6 +30,8 @@ class Scene(msgspec.Struct, frozen=True):
 
     actors: tuple[Actor, ...] = ()
     relations: tuple[Relation, ...] = ()
+    absent: frozenset[str] = frozenset()
+    """Subjects that the prompt does not want."""
     place: str | None = None
     time: str | None = None
     weather: str | None = None
@@ -39,6 +41,7 @@ class Scene(msgspec.Struct, frozen=True):
     style: str | None = None
     layout: str | None = None
     colors: tuple[str, ...] = ()
+    """Colours that describe no subject."""
     quotes: tuple[str, ...] = ()
     text: str = ""
     """The beginning of the prompt, for captions."""
@@ -49,3 +52,8 @@ class Scene(msgspec.Struct, frozen=True):
     def empty(self) -> bool:
         """Whether nothing was named that could be drawn as a scene."""
         return not (self.actors or self.place or self.time or self.weather or self.season)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Every subject that is spoken of, wanted or not: a place adds none of these by itself."""
+        return self.absent.union(actor.id for actor in self.actors)

@@ -63,17 +63,23 @@ class Vocabulary(msgspec.Struct, frozen=True):
     words: Mapping[str, Mapping[str, Word]]
     names: Mapping[str, tuple[tuple[str, Entry], ...]]
     """Lower-case names by their first character, longest first."""
+    heads: frozenset[str]
+    """Chinese characters that name what a longer word is when they end it."""
 
     def value(self, group: str, word_id: str) -> str | float | int | None:
-        """What a word stands for, e.g. the `#rrggbb` of a colour."""
-        return self.words[group][word_id].value
+        """What a word stands for, e.g. the `#rrggbb` of a colour; a number in digits stands for itself."""
+        row = self.words[group].get(word_id)
+        return row.value if row else int(word_id)
 
-    def longest_at(self, text: str, start: int) -> tuple[str, Entry] | None:
-        """The longest known name that begins at `start` of the lower-case `text`; Latin names match whole words."""
+    def colored(self, color: str) -> str:
+        """The `#rrggbb` of a colour word."""
+        return str(self.words["colors"][color].value)
+
+    def names_at(self, text: str, start: int) -> Iterator[tuple[int, Entry]]:
+        """Where known names that begin at `start` of `text` end, longest first; Latin names match whole words."""
         for name, entry in self.names.get(text[start], ()):
             if text.startswith(name, start) and _whole_word(text, start, start + len(name), name):
-                return name, entry
-        return None
+                yield start + len(name), entry
 
 
 @functools.cache
@@ -81,7 +87,10 @@ def vocabulary() -> Vocabulary:
     """The vocabulary, loaded once per process. Raises msgspec.ValidationError when a row is malformed."""
     art = files(__package__) / "art"
     rows = msgspec.convert(tomllib.loads((art / "subjects.toml").read_text("utf-8")), dict[str, Row])
-    words = msgspec.convert(tomllib.loads((art / "words.toml").read_text("utf-8")), dict[str, dict[str, Word]])
+    words: dict[str, dict[str, Word]] = msgspec.convert(
+        tomllib.loads((art / "words.toml").read_text("utf-8")), dict[str, dict[str, Word]]
+    )
+    heads = words.pop("heads")["heads"]
     index: dict[str, dict[str, Entry]] = {}
     for name, entry in [*_subject_names(rows), *_word_names(words)]:
         index.setdefault(name[0], {}).setdefault(name, entry)
@@ -90,6 +99,7 @@ def vocabulary() -> Vocabulary:
         subjects=MappingProxyType(rows),
         words=MappingProxyType({group: MappingProxyType(found) for group, found in words.items()}),
         names=MappingProxyType(names),
+        heads=frozenset(heads.zh),
     )
 
 
