@@ -13,6 +13,7 @@ from cavendish.store.embedded import EmbeddedServer
 from cavendish.store.migrate import migrate, shipped_migrations
 from cavendish.store.queries import load_queries
 from tests.conftest import execute
+from tests.properties.bench import until
 
 
 @pytest.fixture
@@ -67,6 +68,36 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty_dsn: str, monk
             await migrate(database)
         rows = await database.fetch("SELECT FROM information_schema.tables WHERE table_schema = 'public'")
         assert rows == []
+
+
+async def test_a_create_of_the_version_before_and_a_migration_do_not_deadlock(
+    empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = shipped_migrations()
+    async with Database.open(empty_dsn, max_connections=3) as database:
+        monkeypatch.setattr(module, "shipped_migrations", lambda: [m for m in everything if m[0] < "0006"])
+        await migrate(database)
+        monkeypatch.setattr(module, "shipped_migrations", lambda: everything)
+        await database.fetch("INSERT INTO accounts (name, available, granted) VALUES ('a', 10, 10)")
+        await database.fetch(
+            "INSERT INTO api_keys (account_id, hash, prefix, creates_per_minute, in_flight_limit) "
+            "SELECT id, sha256('k'), 'sk-aaaaaaaa', 10, 10 FROM accounts"
+        )
+        async with database.transaction() as create:
+            await create.execute("SELECT FROM accounts FOR NO KEY UPDATE")
+            migrating = asyncio.create_task(migrate(database))
+
+            async def waits() -> bool:
+                return bool(await database.fetch("SELECT FROM pg_locks WHERE NOT granted"))
+
+            await until(waits)
+            # The order of every create: accounts, keys, tasks.
+            await create.execute("UPDATE api_keys SET in_flight = 1")
+            await create.execute(
+                "INSERT INTO tasks (id, account_id, key_id, model, param, public_url, price, turn) "
+                "SELECT 't', account_id, id, 'm', '{}', 'http://x', 1, 1 FROM api_keys"
+            )
+        assert await migrating == [name for name, _ in everything if name >= "0006"]
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

@@ -175,6 +175,24 @@ async def test_a_task_shows_that_the_engine_works_on_it(bench: Bench) -> None:
         await bench.until("success", 1)
 
 
+async def test_a_claim_that_a_crashed_database_forgot_is_not_drawn_a_second_time(bench: Bench) -> None:
+    (task_id,) = await submit(bench.orders, bench.caller, [3])
+    studio = Studio()
+    studio.gate.clear()
+    worker = bench.worker(studio)
+    async with working(worker):
+        await bench.until("generating", 1)
+        # What a crash leaves: claims do not wait for the disk (decision 0011).
+        forgotten = "UPDATE tasks SET state = 'waiting', lease_token = NULL, attempt = 0 WHERE id = $1"
+        await bench.database.fetch(forgotten, task_id)
+        worker.wake()
+        await bench.until("queuing", 1)
+        studio.gate.set()
+        await bench.until("success", 1)
+    assert [work.attempt for work in studio.called] == [1]
+    assert await entries_of(bench.database, task_id) == [("hold", 3), ("settle", 3)]
+
+
 async def test_the_lease_is_renewed_while_the_worker_works(bench: Bench) -> None:
     clock = ManualClock()
     async with working(bench.worker(Studio(), clock=clock)):

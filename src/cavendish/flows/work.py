@@ -246,6 +246,10 @@ class Worker:
                 self._take(work)
 
     def _take(self, work: Work) -> None:
+        if any(held.id == work.id and held.attempt == work.attempt for held in self._held.values()):
+            # The database crashed and forgot the claim, and gave the task to the same lease anew: it is being drawn.
+            log.warning("a claim that the database forgot is given again", task_id=work.id)
+            return
         task = asyncio.create_task(self._bring_to_an_end(work))
         self._held[task] = work
         task.add_done_callback(self._let_go)

@@ -3,10 +3,16 @@
 import hashlib
 from importlib.resources import files
 
-from cavendish.domain.errors import Misconfigured
+import asyncpg
+
+from cavendish.domain.errors import Misconfigured, StoreUnavailable
 from cavendish.domain.text import Text
 from cavendish.store.database import Database
 
+MIGRATION_SECONDS = 3600.0
+"""One migration may rewrite or read a large table; the limit of other statements is not for it."""
+DEADLOCK_TRIES = 5
+"""A reader can still meet a migration half-way, and PostgreSQL then ends one of the two."""
 _LOCK = 0x_CA7E_4D15  # any number, as long as every process uses the same
 
 
@@ -23,6 +29,16 @@ async def migrate(database: Database) -> list[str]:
     Raises:
         Misconfigured: the database was made by a newer version, or an applied migration was changed afterwards.
     """
+    for _ in range(DEADLOCK_TRIES - 1):
+        try:
+            return await _migrate(database)
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, asyncpg.DeadlockDetectedError):
+                raise
+    return await _migrate(database)
+
+
+async def _migrate(database: Database) -> list[str]:
     applied: list[str] = []
     async with database.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
@@ -45,7 +61,11 @@ async def migrate(database: Database) -> list[str]:
         for name, sql in shipped:
             digest = hashlib.sha256(sql.encode()).hexdigest()
             if name not in there:
-                await connection.execute(sql)
+                if there and not applied:
+                    # Servers of the version before may be at work. Every write of theirs locks its accounts first, so
+                    # once the table is ours they wait here, and not in the middle, holding what a migration needs next.
+                    await connection.execute("LOCK TABLE accounts IN EXCLUSIVE MODE", timeout=MIGRATION_SECONDS)
+                await connection.execute(sql, timeout=MIGRATION_SECONDS)
                 await connection.execute("INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)", name, digest)
                 applied.append(name)
             elif there[name] != digest:
