@@ -30,6 +30,11 @@ LEASE_SECONDS = 30.0
 BUSY_SECONDS = 1.0
 """How long a callback waits, without an attempt, when its host has no room and others are behind it."""
 REMEMBERED_HOSTS = 10_000
+SLOW_SHARE = 1 / 4
+"""Of the slots: the most that callbacks with trouble before may hold."""
+DOUBTFUL_SHARE = 1 / 2
+"""Of a lane's slots: the most that go to hosts not known to be prompt. Names cost nothing: hundreds of hosts that hang
+may come at once, and each is unknown at first."""
 RECORD_TRIES = 6
 STORE_BACKOFF = Backoff(first_seconds=0.1, most_seconds=2.0)
 HANGS = frozenset({"timeout", "too_slow"})
@@ -41,7 +46,9 @@ class Deliverer:
     """One process's deliveries.
 
     Args:
-        slots: deliveries under way at once; callbacks that had trouble before get at most half of them.
+        slots: deliveries under way at once. At most a quarter of them goes to callbacks that had trouble before, at
+            most half to first attempts at hosts that are unknown or slow; so a quarter is always left for first
+            attempts at hosts that answer.
         per_host: of these, to one host and port.
     """
 
@@ -50,11 +57,10 @@ class Deliverer:
         self._poster = poster
         self._clock = clock
         self._slots = slots
-        self._slow_slots = max(1, slots // 2)
+        self._slow_slots = max(1, int(slots * SLOW_SHARE))
         self._per_host = per_host
         self._hosts: OrderedDict[str, HostBreaker] = OrderedDict()
-        self._running: set[asyncio.Task[None]] = set()
-        self._slow_running = 0
+        self._running: dict[asyncio.Task[None], tuple[HostBreaker, bool]] = {}
         self._wake = asyncio.Event()
         self._slow_looked_at = -SLOW_ROUND_SECONDS
         self._hungry = False
@@ -101,24 +107,24 @@ class Deliverer:
 
     async def once(self) -> int:
         """Start what is due and has room; how many."""
-        first = await self._round(slow=False, slots=self._slots - len(self._running))
+        first = await self._round(slow=False)
         again = 0
         now = self._clock.monotonic()
         self._slow_seen = now - self._slow_looked_at >= SLOW_ROUND_SECONDS
         if self._slow_seen:
             self._slow_looked_at = now
-            room = min(self._slots - len(self._running), self._slow_slots - self._slow_running)
-            again = await self._round(slow=True, slots=room)
+            again = await self._round(slow=True)
         self._hungry = first + again > 0
         return first + again
 
-    async def _round(self, *, slow: bool, slots: int) -> int:
+    async def _round(self, *, slow: bool) -> int:
+        slots, doubtful = self._room(slow=slow)
         if slots <= 0 or self._stopping:
             return 0
         due = await self._queue.due(slow=slow, limit=WINDOW)
         if not due:
             return 0
-        chosen, postponed = self._choose(due, slots)
+        chosen, postponed = self._choose(due, slots, doubtful)
         if postponed:
             await self._queue.postpone(postponed)
         deliveries = await self._queue.claim(chosen, LEASE_SECONDS) if chosen else []
@@ -128,7 +134,18 @@ class Deliverer:
             self._wake.set()  # there is more than one look shows, or another process was faster: look again
         return len(deliveries)
 
-    def _choose(self, due: Sequence[tuple[TaskId, str]], slots: int) -> tuple[list[TaskId], list[tuple[TaskId, float]]]:
+    def _room(self, *, slow: bool) -> tuple[int, int]:
+        """How many more a lane may start, and how many of these at hosts that are not known to be prompt."""
+        now = self._clock.monotonic()
+        lane = [breaker for breaker, is_slow in self._running.values() if is_slow == slow]
+        most = self._slow_slots if slow else self._slots
+        doubtful = sum(not breaker.prompt(now) for breaker in lane)
+        slots = min(self._slots - len(self._running), most - len(lane))
+        return slots, max(1, int(most * DOUBTFUL_SHARE)) - doubtful
+
+    def _choose(
+        self, due: Sequence[tuple[TaskId, str]], slots: int, doubtful: int
+    ) -> tuple[list[TaskId], list[tuple[TaskId, float]]]:
         """Which to claim, and which to have wait."""
         now = self._clock.monotonic()
         rooms: dict[str, int] = {}
@@ -136,11 +153,13 @@ class Deliverer:
         postponed: list[tuple[TaskId, float]] = []
         for task_id, host in due:
             breaker = self._host(host)
+            prompt = breaker.prompt(now)
             room = rooms.setdefault(host, breaker.room(now))
-            if room > 0:
+            if room > 0 and (prompt or doubtful > 0):
                 if len(chosen) < slots:
                     chosen.append(task_id)
                     rooms[host] = room - 1
+                    doubtful -= not prompt
             elif closed := breaker.closed_for(now):
                 postponed.append((task_id, closed * random.uniform(1.0, 1.3)))  # noqa: S311 - jitter
             elif breaker.suspicious or len(due) == WINDOW:
@@ -162,14 +181,12 @@ class Deliverer:
 
     def _start(self, delivery: Delivery, *, slow: bool) -> None:
         breaker = self._host(delivery.host)
-        breaker.began()
-        self._slow_running += slow
+        breaker.began(self._clock.monotonic())
         task = asyncio.create_task(self._deliver(delivery, breaker))
-        self._running.add(task)
+        self._running[task] = (breaker, slow)
 
         def ended(task: asyncio.Task[None]) -> None:
-            self._running.discard(task)
-            self._slow_running -= slow
+            self._running.pop(task, None)
             if self._hungry:
                 self._wake.set()
             if not task.cancelled() and task.exception() is not None:
