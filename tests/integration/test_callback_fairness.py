@@ -12,6 +12,7 @@ from cavendish.clock import SystemClock
 from cavendish.domain.breaker import FIRST_ROOM
 from cavendish.domain.callbacks import Delivery, Posted
 from cavendish.domain.tasks import TaskId
+from cavendish.flows import deliver
 from cavendish.flows.deliver import WINDOW, Deliverer
 from cavendish.store.callbacks import PgCallbacks
 from cavendish.store.database import Database
@@ -64,6 +65,8 @@ class Receivers:
         if host.startswith("hanging"):
             self.hanging += 1
             await asyncio.Event().wait()
+        if host.startswith("breaking"):
+            raise ValueError("a bug")
         if host.startswith("refusing"):
             return Posted(seconds=0.001, error="refused")
         if self.looks_before is None:
@@ -71,7 +74,9 @@ class Receivers:
         return Posted(seconds=0.001, status=200)
 
 
-async def queue_up(database: Database, host: str, count: int, *, hosts: int = 1, slow: bool = False) -> None:
+async def queue_up(
+    database: Database, host: str, count: int, *, hosts: int = 1, slow: bool = False, chars: int = 2
+) -> None:
     """Callbacks that are due, after all that were queued before; to `host`, or to `host`0, `host`1, …"""
     caller = await new_caller(database)
     await database.fetch(
@@ -83,7 +88,7 @@ async def queue_up(database: Database, host: str, count: int, *, hosts: int = 1,
         ), made AS (
           INSERT INTO tasks (id, account_id, key_id, model, param, public_url, price, turn, state, callback_url,
                              result_blobs, credits_charged, finished_at)
-          SELECT id, $1, $2, 'google/nano-banana', '{}', 'http://pictures.test', 3, 1, 'success',
+          SELECT id, $1, $2, 'google/nano-banana', repeat('x', $7::int), 'http://pictures.test', 3, 1, 'success',
                  'http://' || host || '/hook', '{a.png}', 3, now() FROM named
         )
         INSERT INTO callbacks (task_id, account_id, host, slow, next_attempt_at)
@@ -95,6 +100,7 @@ async def queue_up(database: Database, host: str, count: int, *, hosts: int = 1,
         hosts,
         slow,
         count,
+        chars,
     )
 
 
@@ -158,3 +164,63 @@ async def test_hundreds_of_hosts_that_hang_leave_room_for_those_that_answer(data
         await delivered(database, deliverer, "healthy", 21)
 
     assert receivers.hanging <= SLOTS // 2 + SLOTS // 8
+
+
+async def test_long_bodies_on_their_way_to_hosts_that_hang_are_bounded(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "MOST_DOUBTFUL_BYTES", 100_000)
+    monkeypatch.setattr(deliver, "CLAIM_AT_ONCE", 4)
+    async with delivering(database) as (deliverer, queue, receivers):
+        await queue_up(database, "healthy", 1)
+        await delivered(database, deliverer, "healthy", 1)
+        await queue_up(database, "hanging", 30, hosts=30, chars=20_000)
+        await queue_up(database, "healthy", 20, slow=True)
+        await delivered(database, deliverer, "healthy", 21)
+        async with asyncio.timeout(30):
+            while receivers.hanging < 5:
+                deliverer.wake()
+                await asyncio.sleep(0.01)
+
+    assert receivers.hanging <= 5 + 4
+    assert max(queue.claimed) <= 4
+
+
+async def test_a_bug_of_ours_is_an_attempt_that_failed_and_follows_the_schedule(database: Database) -> None:
+    async with delivering(database) as (deliverer, _, receivers):
+        await queue_up(database, "breaking", 1)
+        async with asyncio.timeout(30):
+            while not (rows := await database.fetch("SELECT error FROM callback_attempts")):
+                deliverer.wake()
+                await asyncio.sleep(0.01)
+        [row] = await database.fetch("SELECT state, failures, slow FROM callbacks")
+
+    assert [attempt["error"] for attempt in rows] == ["internal"]
+    assert (row["state"], row["failures"], row["slow"]) == ("pending", 1, True)
+    assert receivers.reached == {"breaking": 1}
+
+
+@pytest.mark.parametrize("step", ["due", "claim"])
+async def test_a_deliverer_that_is_stopped_while_it_looks_begins_nothing_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    real = getattr(CountedQueue, step)
+
+    async def held(self: CountedQueue, *arguments: object, **named: object) -> object:
+        found = await real(self, *arguments, **named)
+        entered.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(CountedQueue, step, held)
+    await queue_up(database, "healthy", 3)
+    async with delivering(database) as (deliverer, _, receivers):
+        await entered.wait()
+        await deliverer.stop(0)
+        go_on.set()
+
+    assert receivers.reached == {}
+    assert deliverer.under_way == 0
+    [row] = await database.fetch("SELECT count(*) AS n FROM callbacks WHERE state = 'pending'")
+    assert row["n"] == 3

@@ -35,11 +35,23 @@ SLOW_SHARE = 1 / 4
 DOUBTFUL_SHARE = 1 / 2
 """Of a lane's slots: the most that go to hosts not known to be prompt. Names cost nothing: hundreds of hosts that hang
 may come at once, and each is unknown at first."""
+CLAIM_AT_ONCE = 64
+"""A body has a mebibyte at most: what one statement brings is bounded."""
+MOST_DOUBTFUL_BYTES = 64 * 1024 * 1024
+"""Of bodies on their way to hosts not known to be prompt, in each lane; beyond it no more of these are begun."""
 RECORD_TRIES = 6
 STORE_BACKOFF = Backoff(first_seconds=0.1, most_seconds=2.0)
 HANGS = frozenset({"timeout", "too_slow"})
 
 log = structlog.get_logger("cavendish.deliverer")
+
+
+class _Running(msgspec.Struct, frozen=True):
+    """A delivery under way: to which host, in which lane, how long its task's request is (of its body nearly all)."""
+
+    breaker: HostBreaker
+    slow: bool
+    chars: int
 
 
 class Deliverer:
@@ -60,11 +72,11 @@ class Deliverer:
         self._slow_slots = max(1, int(slots * SLOW_SHARE))
         self._per_host = per_host
         self._hosts: OrderedDict[str, HostBreaker] = OrderedDict()
-        self._running: dict[asyncio.Task[None], tuple[HostBreaker, bool]] = {}
+        self._running: dict[asyncio.Task[None], _Running] = {}
         self._wake = asyncio.Event()
         self._slow_looked_at = -SLOW_ROUND_SECONDS
         self._hungry = False
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._slow_seen = True
         self._encode = msgspec.json.Encoder().encode
 
@@ -80,7 +92,7 @@ class Deliverer:
     async def run(self) -> None:
         """Deliver until `stop`."""
         failures = 0
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._wake.clear()
             try:
                 await self.once()
@@ -96,7 +108,7 @@ class Deliverer:
 
     async def stop(self, grace_seconds: float) -> None:
         """Begin no more, and let what is under way end for up to `grace_seconds`. The rest is due again by itself."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._running:
             await asyncio.wait(list(self._running), timeout=grace_seconds)
@@ -119,29 +131,33 @@ class Deliverer:
 
     async def _round(self, *, slow: bool) -> int:
         slots, doubtful = self._room(slow=slow)
-        if slots <= 0 or self._stopping:
+        if slots <= 0 or self._stopping.is_set():
             return 0
         due = await self._queue.due(slow=slow, limit=WINDOW)
-        if not due:
+        if not due or self._stopping.is_set():
             return 0
         chosen, postponed = self._choose(due, slots, doubtful)
         if postponed:
             await self._queue.postpone(postponed)
         deliveries = await self._queue.claim(chosen, LEASE_SECONDS) if chosen else []
+        if self._stopping.is_set():
+            return 0  # whoever stops us has counted already; these are due again by themselves
         for delivery in deliveries:
             self._start(delivery, slow=slow)
-        if len(due) == WINDOW or len(deliveries) < len(chosen):
+        if len(due) == WINDOW or len(deliveries) < len(chosen) or len(chosen) == CLAIM_AT_ONCE:
             self._wake.set()  # there is more than one look shows, or another process was faster: look again
         return len(deliveries)
 
     def _room(self, *, slow: bool) -> tuple[int, int]:
         """How many more a lane may start, and how many of these at hosts that are not known to be prompt."""
         now = self._clock.monotonic()
-        lane = [breaker for breaker, is_slow in self._running.values() if is_slow == slow]
+        lane = [running for running in self._running.values() if running.slow == slow]
+        doubtful = [running.chars for running in lane if not running.breaker.prompt(now)]
         most = self._slow_slots if slow else self._slots
-        doubtful = sum(not breaker.prompt(now) for breaker in lane)
-        slots = min(self._slots - len(self._running), most - len(lane))
-        return slots, max(1, int(most * DOUBTFUL_SHARE)) - doubtful
+        slots = min(self._slots - len(self._running), most - len(lane), CLAIM_AT_ONCE)
+        if sum(doubtful) >= MOST_DOUBTFUL_BYTES:
+            return slots, 0
+        return slots, max(1, int(most * DOUBTFUL_SHARE)) - len(doubtful)
 
     def _choose(
         self, due: Sequence[tuple[TaskId, str]], slots: int, doubtful: int
@@ -183,7 +199,7 @@ class Deliverer:
         breaker = self._host(delivery.host)
         breaker.began(self._clock.monotonic())
         task = asyncio.create_task(self._deliver(delivery, breaker))
-        self._running[task] = (breaker, slow)
+        self._running[task] = _Running(breaker, slow, len(delivery.task.param))
 
         def ended(task: asyncio.Task[None]) -> None:
             self._running.pop(task, None)
@@ -195,18 +211,25 @@ class Deliverer:
         task.add_done_callback(ended)
 
     async def _deliver(self, delivery: Delivery, breaker: HostBreaker) -> None:
-        started_ms = self._clock.now_ms()
+        started_ms, started = self._clock.now_ms(), self._clock.monotonic()
         hung = False
         try:
-            body = self._encode(task_data(delivery.task, "en"))
-            headers = signed_headers(
-                body, webhook_id=delivery.webhook_id, unix_seconds=started_ms // 1000, secrets=delivery.secrets
-            )
-            posted = await self._poster.post(delivery.url, body, headers)
+            posted = await self._post(delivery, started_ms // 1000)
             hung = posted.error in HANGS or (posted.error is None and posted.seconds >= SLOW_SECONDS)
+        except Exception:
+            # A bug of ours. Were it not counted, it would come again every half minute for ever.
+            log.exception("a delivery met an unforeseen error; it counts as failed", task_id=delivery.task.id)
+            posted = Posted(seconds=self._clock.monotonic() - started, error="internal")
         finally:
             breaker.ended(hung=hung, now=self._clock.monotonic())
         await self._record(delivery, started_ms, posted)
+
+    async def _post(self, delivery: Delivery, unix_seconds: int) -> Posted:
+        body = self._encode(task_data(delivery.task, "en"))
+        headers = signed_headers(
+            body, webhook_id=delivery.webhook_id, unix_seconds=unix_seconds, secrets=delivery.secrets
+        )
+        return await self._poster.post(delivery.url, body, headers)
 
     async def _record(self, delivery: Delivery, started_ms: int, posted: Posted) -> None:
         verdict = judge(posted, delivery.failures, roll=random.random(), now_ms=self._clock.now_ms())  # noqa: S311
