@@ -15,7 +15,7 @@ from tests.faults.load import Load, load_on
 from tests.faults.receivers import healthy, receivers
 from tests.loopback import LoopbackServer, Visit, loopback_server
 
-KILLS, ORDERS = 3, 16
+KILLS, ORDERS = 2, 16
 OUTCOMES = {
     # receiver -> (state after its first attempt, status, error)
     "healthy": ("delivered", 200, None),
