@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,11 +32,13 @@ class CountedQueue(PgCallbacks):
         self.postponed: list[int] = []
         self.claimed: list[int] = []
 
-    async def due(self, *, slow: bool, limit: int) -> list[tuple[TaskId, str]]:
-        found = await super().due(slow=slow, limit=limit)
+    async def due(
+        self, *, slow: bool, limit: int, after: datetime | None
+    ) -> tuple[list[tuple[TaskId, str]], datetime | None]:
+        found, ended = await super().due(slow=slow, limit=limit, after=after)
         if not slow:
             self.looks.append(len(found))
-        return found
+        return found, ended
 
     async def postpone(self, waits: Sequence[tuple[TaskId, float]]) -> None:
         self.postponed.append(len(waits))
@@ -224,3 +227,17 @@ async def test_a_deliverer_that_is_stopped_while_it_looks_begins_nothing_more(
     assert deliverer.under_way == 0
     [row] = await database.fetch("SELECT count(*) AS n FROM callbacks WHERE state = 'pending'")
     assert row["n"] == 3
+
+
+async def test_a_long_backlog_of_a_host_that_answers_is_never_postponed_and_hides_nobody(database: Database) -> None:
+    async with delivering(database) as (deliverer, queue, receivers):
+        await queue_up(database, "healthy", 1, slow=True)
+        await delivered(database, deliverer, "healthy", 1)
+        await queue_up(database, "healthy", 2 * WINDOW)
+        await queue_up(database, "another", 1)
+        await delivered(database, deliverer, "another", 1)
+        others_before = receivers.reached["healthy"]
+        await delivered(database, deliverer, "healthy", 1 + 2 * WINDOW)
+
+    assert others_before < WINDOW
+    assert queue.postponed == []

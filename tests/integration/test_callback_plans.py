@@ -15,7 +15,7 @@ TASK, ACCOUNT = ("text", f"'{DUE[0]}'"), ("bigint", "1")
 
 CASES = {
     # query name -> (type, value) of its parameters
-    "due": [("boolean", "false"), ("bigint", "512")],
+    "due": [("boolean", "false"), ("bigint", "512"), ("timestamptz", "'2026-11-22'")],
     "claim": [("text[]", array([*DUE], "text")), ("float8", "30")],
     "postpone": [("text[]", array([*DUE], "text")), ("float8[]", array([1, 1, 1], "float8"))],
     "record": [
@@ -108,7 +108,7 @@ async def test_a_look_reads_what_is_due_and_nothing_that_is_scheduled_for_later(
 
 async def looked_at(database: Database, slow: str) -> str:
     """How `due` was answered."""
-    sql = QUERIES["due"].replace("$1", slow).replace("$2", "512")
+    sql = QUERIES["due"].replace("$1", slow).replace("$2", "512").replace("$3", "NULL")
     rows = await database.fetch(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {sql}")
     return "\n".join(row[0] for row in rows)
 

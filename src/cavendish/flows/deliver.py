@@ -5,6 +5,7 @@ import contextlib
 import random
 from collections import OrderedDict
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -23,8 +24,10 @@ ROUND_SECONDS = 0.01
 """Between two looks at the queue: what falls due together is claimed together."""
 SLOW_ROUND_SECONDS = 0.2
 """Between two looks at what had trouble before: it has waited for seconds at least, and each look costs a query."""
+WORTH_ANOTHER_LOOK = 16
+"""Deliveries begun by a look at those; then the next follows at once."""
 WINDOW = 512
-"""How many due callbacks one look sees."""
+"""How many due callbacks one look sees. The next look goes on behind them, so that nobody is hidden for long."""
 LEASE_SECONDS = 30.0
 """How long a claimed callback is its deliverer's: far longer than an attempt can take."""
 BUSY_SECONDS = 1.0
@@ -75,6 +78,7 @@ class Deliverer:
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._wake = asyncio.Event()
         self._slow_looked_at = -SLOW_ROUND_SECONDS
+        self._looked_to: dict[bool, datetime | None] = {False: None, True: None}
         self._hungry = False
         self._stopping = asyncio.Event()
         self._slow_seen = True
@@ -126,6 +130,8 @@ class Deliverer:
         if self._slow_seen:
             self._slow_looked_at = now
             again = await self._round(slow=True)
+            if again >= WORTH_ANOTHER_LOOK:
+                self._slow_looked_at = -SLOW_ROUND_SECONDS
         self._hungry = first + again > 0
         return first + again
 
@@ -133,7 +139,10 @@ class Deliverer:
         slots, doubtful = self._room(slow=slow)
         if slots <= 0 or self._stopping.is_set():
             return 0
-        due = await self._queue.due(slow=slow, limit=WINDOW)
+        after = self._looked_to[slow]
+        due, self._looked_to[slow] = await self._queue.due(slow=slow, limit=WINDOW, after=after)
+        if after is not None:
+            self._wake.set()  # this look did not begin at the start: the next one does, or goes on
         if not due or self._stopping.is_set():
             return 0
         chosen, postponed = self._choose(due, slots, doubtful)
@@ -178,7 +187,7 @@ class Deliverer:
                     doubtful -= not prompt
             elif closed := breaker.closed_for(now):
                 postponed.append((task_id, closed * random.uniform(1.0, 1.3)))  # noqa: S311 - jitter
-            elif breaker.suspicious or len(due) == WINDOW:
+            elif not prompt and (breaker.suspicious or len(due) == WINDOW):
                 postponed.append((task_id, BUSY_SECONDS * random.uniform(0.5, 1.0)))  # noqa: S311 - jitter
         return chosen, postponed
 

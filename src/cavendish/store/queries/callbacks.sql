@@ -2,7 +2,10 @@
 -- Callbacks whose time has come, the longest waiting first: first attempts ($1 false), or those that had trouble before.
 -- By the statement's time: an index is not searched for clock_timestamp(), which changes while it is searched, and all
 -- that is scheduled for later would be read too.
-SELECT task_id, host FROM callbacks WHERE state = 'pending' AND slow = $1 AND next_attempt_at <= statement_timestamp()
+-- $3: only what is due after that, to look on from where the last look ended; null: from the start.
+SELECT task_id, host, next_attempt_at FROM callbacks
+WHERE state = 'pending' AND slow = $1 AND next_attempt_at <= statement_timestamp()
+  AND next_attempt_at > coalesce($3::timestamptz, '-infinity')
 ORDER BY next_attempt_at LIMIT $2;
 
 -- name: claim
