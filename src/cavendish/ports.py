@@ -5,6 +5,7 @@ Implementations live in `store`, `engines`, `images`, `blobs` and `outbound`; `w
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -318,8 +319,13 @@ class Poster(Protocol):
 class CallbackQueue(Protocol):
     """What a deliverer needs. All raise StoreUnavailable."""
 
-    async def due(self, *, slow: bool, limit: int) -> list[tuple[TaskId, str]]:
-        """Tasks and hosts of callbacks whose time has come: first attempts, or those that had trouble before."""
+    async def due(
+        self, *, slow: bool, limit: int, after: datetime | None
+    ) -> tuple[list[tuple[TaskId, str]], datetime | None]:
+        """Tasks and hosts of callbacks whose time has come: first attempts, or those that had trouble before.
+
+        `after`: where the last look ended; with it comes where this one did. None: the next begins at the start.
+        """
 
     async def claim(self, task_ids: Sequence[TaskId], lease_seconds: float) -> list[Delivery]:
         """Those that nobody took meanwhile; due again after `lease_seconds`."""

@@ -24,12 +24,24 @@ async def byte_by_byte(visit: Visit) -> None:
         await asyncio.sleep(0.2)
 
 
+async def body_byte_by_byte(visit: Visit) -> None:
+    await visit.say(b"HTTP/1.1 202 Accepted\r\nContent-Length: 10000000\r\n\r\n")
+    while True:
+        await visit.say(b".")
+        await asyncio.sleep(0.2)
+
+
 async def ten_megabytes(visit: Visit) -> None:
     await visit.answer(500, b"x" * 10_000_000)
 
 
 async def closes_in_the_middle(visit: Visit) -> None:
     await visit.say(b"HTTP/1.1 200 OK\r\nContent-Le")
+    raise ConnectionError
+
+
+async def closes_in_the_body(visit: Visit) -> None:
+    await visit.say(b"HTTP/1.1 500 Oh\r\nContent-Length: 100\r\n\r\nhalf")
     raise ConnectionError
 
 
@@ -49,8 +61,10 @@ SCRIPTS: tuple[Script, ...] = (
     healthy,
     hangs,
     byte_by_byte,
+    body_byte_by_byte,
     ten_megabytes,
     closes_in_the_middle,
+    closes_in_the_body,
     moved,
     gone,
     too_many,

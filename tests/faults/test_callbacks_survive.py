@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections import defaultdict
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from tests.faults.load import Load, load_on
 from tests.faults.receivers import healthy, receivers
 from tests.loopback import LoopbackServer, Visit, loopback_server
 
+KILLS, ORDERS = 2, 16
 OUTCOMES = {
     # receiver -> (state after its first attempt, status, error)
     "healthy": ("delivered", 200, None),
     "hangs": ("pending", None, "too_slow"),
     "byte_by_byte": ("pending", None, "too_slow"),
+    "body_byte_by_byte": ("delivered", 202, None),
     "ten_megabytes": ("pending", 500, None),
     "closes_in_the_middle": ("pending", None, "reset"),
+    "closes_in_the_body": ("pending", 500, None),
     "moved": ("pending", 301, None),
     "gone": ("gone", 410, None),
     "too_many": ("pending", 429, None),
@@ -46,6 +50,14 @@ async def callbacks(cluster: Cluster) -> dict[str, str]:
     return {row["id"]: row["state"] for row in rows}
 
 
+async def time_passes(cluster: Cluster) -> None:
+    """The claims of dead deliverers are over, and scheduled attempts are due, without waiting for it."""
+    await cluster.rows(
+        "UPDATE callbacks SET next_attempt_at = now() "
+        "WHERE state = 'pending' AND next_attempt_at > now() + interval '1 second'"
+    )
+
+
 async def test_whatever_a_receiver_does_a_callback_is_delivered_or_still_scheduled(
     dsn: str, tmp_path: Path, report: Report
 ) -> None:
@@ -69,43 +81,54 @@ async def test_whatever_a_receiver_does_a_callback_is_delivered_or_still_schedul
                 found[name] = {by_task[task_id] for task_id in ids}
             await callbacks(cluster)
             longest = max(len(row["answer"] or "") for row in first)
+            asked_to_wait = await cluster.rows(
+                "SELECT extract(epoch FROM c.next_attempt_at - a.started_at)::float8 AS seconds "
+                "FROM callbacks c JOIN callback_attempts a USING (task_id) WHERE a.status = 429"
+            )
             report(await audit(cluster, load))
 
     assert found == {name: {outcome} for name, outcome in OUTCOMES.items()}
     assert longest == 4096
+    assert len(asked_to_wait) == 3
+    assert all(3600 <= row["seconds"] < 3700 for row in asked_to_wait), "Retry-After: 3600"
 
 
 @pytest.mark.parametrize("seed", [1])
-async def test_a_killed_deliverer_loses_nothing_and_repeats_under_the_same_id(
-    dsn: str, tmp_path: Path, report: Report, seed: int
+async def test_deliverers_killed_at_random_lose_nothing_and_repeat_under_the_same_id(
+    dsn: str, tmp_path: Path, rounds: int, report: Report, seed: int
 ) -> None:
-    entered = asyncio.Event()
-    blocked = asyncio.Event()
+    chance = random.Random(seed)
 
-    async def slow_then_healthy(visit: Visit) -> None:
-        entered.set()
-        if not blocked.is_set():
-            await visit.wait_for_hang_up()
-            return
+    async def sometimes_late(visit: Visit) -> None:
+        """A third answers at once, a third a little later, and a third breaks off before an answer."""
+        fate = chance.random()
+        if fate < 1 / 3:
+            raise ConnectionError
+        await asyncio.sleep((fate - 1 / 3) / 10)
         await healthy(visit)
 
     async with (
         cluster_on(dsn, tmp_path, ALLOW_PRIVATE_URLS="1") as cluster,
-        loopback_server(slow_then_healthy) as receiver,
+        loopback_server(sometimes_late) as receiver,
     ):
         api, worker = cluster.api(), cluster.worker()
         await start(api, worker)
         async with load_on(cluster.urls, await cluster.keys(), seed=seed) as load:
-            ids = await tell(load, receiver, 12)
-            await entered.wait()  # deliveries are under way, and now nobody is there to hear the answer
-            worker.kill()
-            blocked.set()
-            # Time travel: the dead deliverer's claims are over now.
-            await cluster.rows("UPDATE callbacks SET next_attempt_at = now() WHERE state = 'pending'")
-            await worker.start()
+            ids: list[str] = []
+            for _ in range(KILLS * rounds):
+                # Deliveries are under way then: some answered, some not, some answered and not recorded.
+                moment = len(receiver.visits) + chance.randint(1, ORDERS)
+                ordering = asyncio.create_task(tell(load, receiver, ORDERS))
+                await until(lambda: len(receiver.visits) >= moment, "too few deliveries", at=worker)  # noqa: B023
+                worker.kill()
+                ids += await ordering
+                await callbacks(cluster)
+                await worker.start()
+                await time_passes(cluster)
             await cluster.until_state({"success"}, *ids)
 
             async def all_delivered() -> bool:
+                await time_passes(cluster)
                 states = await callbacks(cluster)
                 return set(states.values()) == {"delivered"} and len(states) == len(ids)
 
@@ -117,4 +140,5 @@ async def test_a_killed_deliverer_loses_nothing_and_repeats_under_the_same_id(
         sent[json.loads(visit.body)["taskId"]].add(visit.headers["webhook-id"])
     assert sent.keys() == set(ids)
     assert all(len(webhook_ids) == 1 for webhook_ids in sent.values()), "every repeat has the same id"
-    assert len(receiver.visits) > len(ids), "those that were under way at the kill came again"
+    assert len(set().union(*sent.values())) == len(ids), "and no two tasks share one"
+    assert len(receiver.visits) > len(ids), "those without an answer came again"

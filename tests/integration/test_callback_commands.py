@@ -68,6 +68,39 @@ async def test_commands_show_rotate_list_and_redeliver(dsn: str, database: Datab
     assert (nobody.returncode, "no account" in nobody.stderr) == (1, True)
 
 
+async def test_a_callback_is_shown_with_what_became_of_each_attempt(
+    dsn: str, database: Database, tmp_path: Path
+) -> None:
+    settings = {"CAVENDISH_DATABASE_URL": dsn, "CAVENDISH_DATA_DIR": str(tmp_path)}
+    await ended_tasks(database, one="pending")
+    await database.fetch("UPDATE callbacks SET next_attempt_at = '2026-11-22 20:00:05Z', webhook_id = 'msg_7'")
+    await database.fetch(
+        """
+        INSERT INTO callback_attempts (task_id, started_at, milliseconds, status, error, answer)
+        VALUES ('one', '2026-11-22 19:00Z', 5001, NULL, 'too_slow', NULL),
+               ('one', '2026-11-22 20:00Z', 12, 500, NULL, $1)
+        """,
+        "[bold]out of[/] order\n" + "x" * 4000,
+    )
+
+    shown = cavendish(settings, "callbacks", "show", "one")
+    unknown = cavendish(settings, "callbacks", "show", "nine")
+
+    lines = [line.strip(" │┃") for line in shown.stdout.splitlines()]
+    assert lines[:5] == [
+        "Task: one",
+        "URL: http://shop.example/",
+        "Webhook id: msg_7",
+        "State: pending",
+        "Next attempt: 2026-11-22 20:00:05 UTC",
+    ]
+    [first, second] = [line.replace("│", " ").split() for line in lines if line.startswith("2026-")]
+    assert first == ["2026-11-22", "19:00:00", "UTC", "5001", "too_slow"]
+    assert second[:7] == ["2026-11-22", "20:00:00", "UTC", "12", "500", '"[bold]out', "of[/]"]
+    assert len(shown.stdout) < 2500, "the answer's start, not all of it"
+    assert (unknown.returncode, "no such task" in unknown.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("text", "moment"),
     [

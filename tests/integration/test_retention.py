@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.harness import running, settings_for
+from tests.harness import PROMPT_BODY, running, settings_for
 
 
 async def test_old_finished_tasks_and_their_images_are_removed_and_the_ledger_stays(dsn: str, tmp_path: Path) -> None:
@@ -33,6 +33,33 @@ async def test_old_finished_tasks_and_their_images_are_removed_and_the_ledger_st
                 assert answer.status == status
         status, _, _ = await server.call("GET", f"/api/v1/tasks/query/{old[0]}", key=key)
         assert status == 404
+
+
+async def test_a_task_stays_until_its_callback_is_delivered_or_given_up(dsn: str, tmp_path: Path) -> None:
+    async with running(settings_for(dsn, tmp_path, RETENTION_DAYS="3")) as server:
+        database = server.parts.database
+        key = await server.new_key(credits=100)
+        told = [await server.create(key, {**PROMPT_BODY, "callBackUrl": "http://127.0.0.1:9/"}) for _ in range(3)]
+        urls = [(await server.ended(key, task_id))["resultUrls"][0] for task_id in told]
+        assert server.worker is not None
+        await server.worker.stop(0)
+        await database.fetch(
+            "UPDATE tasks SET created_at = created_at - interval '9 days', "
+            "finished_at = finished_at - interval '9 days'"
+        )
+        # Scheduled, and out of the deliverer's hands: what it reports about earlier claims counts for nothing.
+        await database.fetch("UPDATE callbacks SET claim = claim + 1, next_attempt_at = now() + interval '1 day'")
+
+        assert await server.parts.retention().once() == 0
+        for url in urls:
+            async with server.client.get(url) as answer:
+                assert answer.status == 200
+
+        for task_id, state in zip(told, ("delivered", "failed"), strict=False):
+            await database.fetch("UPDATE callbacks SET state = $2, ended_at = now() WHERE task_id = $1", task_id, state)
+        assert await server.parts.retention().once() == 2
+        assert [row["id"] for row in await database.fetch("SELECT id FROM tasks")] == told[2:]
+        assert [row["task_id"] for row in await database.fetch("SELECT task_id FROM callbacks")] == told[2:]
 
 
 async def test_zero_days_keep_everything(dsn: str, tmp_path: Path) -> None:

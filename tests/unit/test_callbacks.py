@@ -120,3 +120,4 @@ def test_retry_after_is_seconds_or_a_date_and_at_most_a_day(value: str, seconds:
 def test_an_answer_is_kept_as_printable_text() -> None:
     assert cleaned("好\n".encode() + b"a\x00\x1b[31m\xff") == "好\na\ufffd\ufffd[31m\ufffd"
     assert len(cleaned(b"\xff" * 5000)) == 4096
+    assert cleaned("错误\u3000参数\r\n\r".encode()) == "错误\u3000参数\n\ufffd"

@@ -8,10 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from cavendish.cli.common import AccountOption, language, moment_of, out, say, with_callbacks
-from cavendish.domain.errors import Misconfigured
-from cavendish.domain.text import Text
+from cavendish.domain.callbacks import CallbackView
+from cavendish.domain.errors import Misconfigured, NotFound
+from cavendish.domain.text import Text, shortened
 
 callbacks_app = typer.Typer(help="Callbacks of tasks. / 任务回调。", no_args_is_help=True)
+ANSWER_SHOWN_CHARS = 200
+"""Of an answer's start; the API shows all that is kept."""
+
 webhook_app = typer.Typer(help="Secrets that sign callbacks. / 回调签名密钥。", no_args_is_help=True)
 
 
@@ -54,9 +58,42 @@ def callbacks_list(
     for row in rows:
         moment = f"{row.next_attempt_at:%Y-%m-%d %H:%M:%S}" if row.next_attempt_at else "–"
         table.add_row(row.task_id, row.account, row.host, row.state, str(row.failures), moment)
-    console = Console()
-    console.width = max(console.width, 140)
-    console.print(table)
+    _print(table)
+
+
+@callbacks_app.command("show")
+def callbacks_show(task: Annotated[str, typer.Argument(help="The task's id. / 任务 id。")]) -> None:
+    """Show a task's callback and what became of each attempt. / 显示任务的回调及每次投递的结果。"""
+
+    async def find(callbacks: Any) -> CallbackView | None:
+        view: CallbackView | None = await callbacks.find(task)
+        return view
+
+    found = with_callbacks(find)
+    if found is None:
+        raise NotFound(
+            Text(
+                en=f"{shortened(task)}: no such task that has a callBackUrl",
+                zh=f"{shortened(task)}：没有带 callBackUrl 的该任务",
+            )
+        )
+    english = language() == "en"
+    not_ended = "the task has not ended" if english else "任务尚未结束"
+    names = ("Task", "URL", "Webhook id", "State", "Next attempt")
+    if not english:
+        names = ("任务", "URL", "Webhook id", "状态", "下次投递")
+    next_attempt = "–" if found.next_attempt_ms is None else _shown_time(found.next_attempt_ms)
+    values = (found.task_id, found.url, found.webhook_id or "–", found.state or not_ended, next_attempt)
+    for name, value in zip(names, values, strict=True):
+        out(f"{name}: {value}")
+    table = Table(pad_edge=False)
+    for column in ("Time", "ms", "Status", "Answer's start") if english else ("时间", "毫秒", "结果", "响应开头"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("Time", "时间"))
+    for attempt in found.attempts:
+        answer = shortened(attempt.answer, ANSWER_SHOWN_CHARS) if attempt.answer else ""
+        status = attempt.error or str(attempt.status)
+        table.add_row(_shown_time(attempt.started_ms), str(attempt.milliseconds), status, answer)
+    _print(table)
 
 
 @callbacks_app.command("redeliver")
@@ -92,3 +129,14 @@ def callbacks_redeliver(
 
     count = with_callbacks(queue)
     say(f"queued once more: {count}", f"已重新排队：{count}")
+
+
+def _print(table: Table) -> None:
+    # Without markup: hosts and answers are what strangers wrote, and are shown as they wrote it.
+    console = Console(markup=False, emoji=False, highlight=False)
+    console.width = max(console.width, 140)
+    console.print(table)
+
+
+def _shown_time(unix_ms: int) -> str:
+    return f"{datetime.fromtimestamp(unix_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -11,6 +11,8 @@ FIRST_PAUSE_SECONDS = 10.0
 MOST_PAUSE_SECONDS = 300.0
 SLOW_SECONDS = 2.5
 """An answer that took longer holds its slot too long to deserve more of them."""
+SILENT_SECONDS = 1.0
+"""A host that has answered nothing for so long, with deliveries under way, may have begun to hang."""
 
 
 class HostBreaker:
@@ -22,6 +24,8 @@ class HostBreaker:
         self._hangs = 0
         self._pause = FIRST_PAUSE_SECONDS
         self._open_until = 0.0
+        self._answered = False
+        self._silent_since: float | None = None
         self.under_way = 0
 
     def room(self, now: float) -> int:
@@ -29,7 +33,16 @@ class HostBreaker:
         if now < self._open_until:
             return 0
         limit = 1 if self._hangs >= HANGS_TO_OPEN else int(self._limit)  # after a pause, one goes ahead to see
+        if self._silent(now):
+            limit = min(limit, FIRST_ROOM)
         return max(0, limit - self.under_way)
+
+    def prompt(self, now: float) -> bool:
+        """Whether it gives slots back soon, as far as can be known: it did the last time, and is not silent now."""
+        return self._answered and self._hangs == 0 and not self._silent(now)
+
+    def _silent(self, now: float) -> bool:
+        return self._silent_since is not None and now - self._silent_since >= SILENT_SECONDS
 
     def closed_for(self, now: float) -> float:
         """Seconds until one may try again; 0 unless the host is being left alone."""
@@ -40,19 +53,18 @@ class HostBreaker:
         """Whether its last delivery hung: what waits for it must not wait in front of others."""
         return self._hangs > 0
 
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to remember: forgetting it changes nothing."""
-        return self.under_way == 0 and self._hangs == 0
-
-    def began(self) -> None:
+    def began(self, now: float) -> None:
         """A delivery starts."""
         self.under_way += 1
+        if self._silent_since is None:
+            self._silent_since = now
 
     def ended(self, *, hung: bool, now: float) -> None:
         """A delivery ended; `hung`: without an answer in time, or with a late one."""
         self.under_way -= 1
+        self._silent_since = now if self.under_way else None
         if not hung:
+            self._answered = True
             self._limit = min(float(self._most), self._limit + 1)
             self._hangs = 0
             self._pause = FIRST_PAUSE_SECONDS

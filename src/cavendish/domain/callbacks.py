@@ -22,6 +22,8 @@ SCHEDULE_SECONDS = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21_600.0, 43_200.0,
 JITTER = 0.2
 MOST_RETRY_AFTER_SECONDS = 86_400.0
 ANSWER_CHARS = 4096
+_SPACES = "\n\t\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
+"""What is kept of an answer though it is not printable; the last is an ordinary space in Chinese."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -148,5 +150,5 @@ def retry_after_seconds(value: str, now_ms: int) -> float:
 
 def cleaned(body: bytes) -> str:
     """The start of an answer as it may be stored and shown: text, without control characters."""
-    text = body[:ANSWER_CHARS].decode("utf-8", "replace")
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    text = body[:ANSWER_CHARS].decode("utf-8", "replace").replace("\r\n", "\n")
+    return "".join(c if c.isprintable() or c in _SPACES else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -38,10 +38,16 @@ class PgCallbacks:
         self._sql = load_queries("callbacks")
         self._reports: GroupCommit[Report, None] = GroupCommit(self._record_batch)
 
-    async def due(self, *, slow: bool, limit: int) -> list[tuple[TaskId, str]]:
-        """Tasks and hosts of callbacks whose time has come, the longest waiting first."""
-        rows = await self._database.fetch(self._sql["due"], slow, limit)
-        return [(row["task_id"], row["host"]) for row in rows]
+    async def due(
+        self, *, slow: bool, limit: int, after: datetime | None
+    ) -> tuple[list[tuple[TaskId, str]], datetime | None]:
+        """Tasks and hosts of callbacks whose time has come, the longest waiting first, and where the next look begins.
+
+        `after`: where the last look ended. None, here and in the answer: at the start.
+        """
+        rows = await self._database.fetch(self._sql["due"], slow, limit, after)
+        ended = rows[-1]["next_attempt_at"] if len(rows) == limit else None
+        return [(row["task_id"], row["host"]) for row in rows], ended
 
     async def claim(self, task_ids: Sequence[TaskId], lease_seconds: float) -> list[Delivery]:
         """Those of the callbacks that nobody took meanwhile; they are due again after `lease_seconds`."""

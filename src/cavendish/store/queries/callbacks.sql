@@ -1,6 +1,11 @@
 -- name: due
 -- Callbacks whose time has come, the longest waiting first: first attempts ($1 false), or those that had trouble before.
-SELECT task_id, host FROM callbacks WHERE state = 'pending' AND slow = $1 AND next_attempt_at <= clock_timestamp()
+-- By the statement's time: an index is not searched for clock_timestamp(), which changes while it is searched, and all
+-- that is scheduled for later would be read too.
+-- $3: only what is due after that, to look on from where the last look ended; null: from the start.
+SELECT task_id, host, next_attempt_at FROM callbacks
+WHERE state = 'pending' AND slow = $1 AND next_attempt_at <= statement_timestamp()
+  AND next_attempt_at > coalesce($3::timestamptz, '-infinity')
 ORDER BY next_attempt_at LIMIT $2;
 
 -- name: claim
@@ -69,10 +74,11 @@ WITH queued AS (
 SELECT task_id, pg_notify('cavendish_callbacks', '') FROM queued;
 
 -- name: redeliver_failed
--- Queue everything once more that ended without delivery since $1. At most $2; how many.
+-- Queue everything once more that ended without delivery since $1. At most $2; how many. What is locked is being queued
+-- by somebody else at this moment.
 WITH picked AS MATERIALIZED (
   SELECT task_id FROM callbacks WHERE state IN ('gone', 'failed') AND ended_at >= $1
-  ORDER BY task_id LIMIT $2 FOR NO KEY UPDATE
+  ORDER BY ended_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 ), queued AS (
   UPDATE callbacks c SET state = 'pending', ended_at = NULL, slow = true, failures = 0, postponed = 0,
     claim = claim + 1, next_attempt_at = clock_timestamp()
