@@ -10,8 +10,11 @@ ORDER BY next_attempt_at LIMIT $2;
 
 -- name: claim
 -- Take callbacks to deliver them, those that nobody else took meanwhile. They are due again after $2 seconds, unless
--- their deliverer has recorded what became of them: nothing is lost with a process.
-WITH picked AS MATERIALIZED (
+-- their deliverer has recorded what became of them: nothing is lost with a process. As with tasks, the claim's commit does
+-- not wait for the disk; one that a crashing database forgets is delivered again under the same webhook id.
+WITH hasty AS MATERIALIZED (
+  SELECT set_config('synchronous_commit', 'off', true)
+), picked AS MATERIALIZED (
   SELECT task_id FROM callbacks
   WHERE task_id = ANY($1::text[]) AND state = 'pending' AND next_attempt_at <= clock_timestamp()
   ORDER BY task_id FOR NO KEY UPDATE SKIP LOCKED
@@ -26,18 +29,20 @@ SELECT c.webhook_id, c.host, c.claim, c.failures, t.callback_url, a.webhook_secr
        t.fail_msg_zh, t.credits_charged, t.note, t.attempt,
        (extract(epoch FROM t.created_at) * 1000)::bigint AS created_ms,
        (extract(epoch FROM t.finished_at) * 1000)::bigint AS finished_ms
-FROM claimed c JOIN tasks t ON t.id = c.task_id JOIN accounts a ON a.id = t.account_id;
+FROM hasty CROSS JOIN claimed c JOIN tasks t ON t.id = c.task_id JOIN accounts a ON a.id = t.account_id;
 
 -- name: postpone
 -- Their hosts are busy or do not answer: no attempt is made now, none is counted, first attempts go before them.
-WITH held AS MATERIALIZED (
+WITH hasty AS MATERIALIZED (
+  SELECT set_config('synchronous_commit', 'off', true)
+), held AS MATERIALIZED (
   SELECT c.task_id, n.seconds FROM callbacks c JOIN unnest($1::text[], $2::float8[]) AS n(task_id, seconds) USING (task_id)
   WHERE c.state = 'pending' AND c.next_attempt_at <= clock_timestamp()
   ORDER BY c.task_id FOR NO KEY UPDATE OF c SKIP LOCKED
 )
 UPDATE callbacks c SET slow = true, postponed = postponed + 1,
   next_attempt_at = clock_timestamp() + make_interval(secs => held.seconds * least(32, 2 ^ least(postponed, 5)))
-FROM held WHERE c.task_id = held.task_id;
+FROM held, hasty WHERE c.task_id = held.task_id;
 
 -- name: record
 -- What became of attempts: each is listed, and moves its callback on unless that was claimed or queued anew meanwhile.
