@@ -23,7 +23,7 @@ serve: .venv/runtime ## Run the server on http://127.0.0.1:8787, data in ./caven
 	@$(BIN)/cavendish serve
 
 test: .venv/dev ## The whole suite, on a real PostgreSQL that it brings along
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 live-gemini: .venv/runtime ## One picture and one edit by Google itself, if a key is in the environment; costs cents
 	@$(BIN)/python scripts/live_gemini.py

@@ -158,19 +158,23 @@ class ObjectBlobs:
                 continue
 
     def _write(self, path: Path, data: bytes) -> None:
-        """Write a file that stays after a power cut.
+        """Write a file that stays after a power cut; one that was there stays as it was until the new one is whole.
 
-        Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe. And not by way
-        of a temporary name: a blob's name is random and told to nobody before `put` returned, and a rename costs the
-        file system a second entry in its journal.
+        Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe. And a
+        new one not by way of a temporary name: a blob's name is random and told to nobody before `put` returned, and a
+        rename costs the file system a second entry in its journal.
         """
         self._make_folder(path.parent)
+        written = path.with_name(f".{path.name}.part") if path.exists() else path
         try:
-            _append(path, data, os.O_TRUNC)
-            _fsync(path)
-            self._sync_folder(path.parent)
+            _append(written, data, os.O_TRUNC)
+            if written != path:
+                self._settle(written, path)
+            else:
+                _fsync(path)
+                self._sync_folder(path.parent)
         except OSError:
-            path.unlink(missing_ok=True)  # half of it is worth nothing and fills the disk
+            written.unlink(missing_ok=True)  # half of it is worth nothing and fills the disk
             raise
 
     def _make_folder(self, folder: Path) -> None:

@@ -47,6 +47,30 @@ DATA_EXAMPLES: Mapping[str, Any] = MappingProxyType(
             "expiresTime": 1795637119597,
         },
         "CallbackShown": _CALLBACK,
+        "EnginesShown": {
+            "workers": [
+                {
+                    "worker": "node-1:7",
+                    "version": "0.1.0",
+                    "startedMs": 1795379277000,
+                    "slots": 64,
+                    "held": 3,
+                    "engine": {
+                        "name": "gemini",
+                        "models": [],
+                        "running": 3,
+                        "parallel": 8,
+                        "waiting": 0,
+                        "projects": [],
+                        "breakers": [],
+                        "retired": [],
+                        "engines": [],
+                    },
+                    "reportedMs": 1795388457000,
+                    "silentSeconds": 1,
+                }
+            ]
+        },
         "SecretShown": {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
         "BalanceShown": {"balance": 986, "held": 3},
         "PromptAdvice": {

@@ -16,6 +16,7 @@ from cavendish.web.shapes import (
     BalanceShown,
     CallbackShown,
     Created,
+    EnginesShown,
     ModelsShown,
     Readiness,
     SecretShown,
@@ -191,6 +192,7 @@ ROUTES: tuple[Route, ...] = (
         (PromptAdvice,),
         body="improve",
     ),
+    Route("listEngines", "get", "/api/v1/admin/engines", "server", _FAILURES, (EnginesShown,)),
     Route("alive", "get", "/healthz", "server", (404, 500), (Alive,), needs_key=False),
     Route("ready", "get", "/readyz", "server", (404, 500, 503), (Readiness,), needs_key=False),
     Route(

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from cavendish.domain.callbacks import CallbackState
+from cavendish.domain.engine_reports import EngineReport
 from cavendish.domain.task_data import TaskData
 from cavendish.domain.text import Text
 
@@ -83,3 +84,22 @@ class Readiness(msgspec.Struct, frozen=True):
 
     status: Literal["ok", "not ready"]
     checks: dict[str, Literal["ok", "not ready"]]
+
+
+class WorkerShown(msgspec.Struct, rename="camel"):
+    """One worker process. Of one whose words are not understood, only the times and two nulls are sent."""
+
+    worker: str | None
+    engine: EngineReport | None
+    reported_ms: int
+    silent_seconds: int
+    version: str | msgspec.UnsetType = msgspec.UNSET
+    started_ms: int | msgspec.UnsetType = msgspec.UNSET
+    slots: int | msgspec.UnsetType = msgspec.UNSET
+    held: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class EnginesShown(msgspec.Struct):
+    """`data` of GET /api/v1/admin/engines."""
+
+    workers: list[WorkerShown]
