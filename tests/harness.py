@@ -47,12 +47,19 @@ class Running:
         self.client = client
         self.worker = worker
 
-    async def new_key(self, account: str = "tester", credits: int = 1_000_000, limits: KeyLimits = UNLIMITED) -> str:  # noqa: A002
+    async def new_key(
+        self,
+        account: str = "tester",
+        credits: int = 1_000_000,  # noqa: A002
+        limits: KeyLimits = UNLIMITED,
+        *,
+        operator: bool = False,
+    ) -> str:
         """A key for `account`, which is made, with `credits`, when it is new."""
         account_id = await self.parts.accounts.ensure(account)
         if credits:
             await self.parts.accounts.grant(account, credits)
-        return await self.parts.accounts.create_key(account_id, limits)
+        return await self.parts.accounts.create_key(account_id, limits, operator=operator)
 
     async def call(
         self, method: str, path: str, *, key: str | None = None, **kwargs: Any
