@@ -90,6 +90,7 @@ class Worker:
         self._task_deadline_seconds = task_deadline_seconds
         self._prices = prices
         self._held: dict[asyncio.Task[None], Work] = {}
+        self._fences: set[tuple[str, int]] = set()
         self._drawing: dict[str, asyncio.Task[None]] = {}
         self._given_up: set[str] = set()
         self._chores: set[asyncio.Task[None]] = set()
@@ -246,17 +247,19 @@ class Worker:
                 self._take(work)
 
     def _take(self, work: Work) -> None:
-        if any(held.id == work.id and held.attempt == work.attempt for held in self._held.values()):
+        if (work.id, work.attempt) in self._fences:
             # The database crashed and forgot the claim, and gave the task to the same lease anew: it is being drawn.
             log.warning("a claim that the database forgot is given again", task_id=work.id)
             return
+        self._fences.add((work.id, work.attempt))
         task = asyncio.create_task(self._bring_to_an_end(work))
         self._held[task] = work
         task.add_done_callback(self._let_go)
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
         was_full = len(self._held) >= self._slots
-        self._held.pop(task, None)
+        work = self._held.pop(task)
+        self._fences.discard((work.id, work.attempt))
         if was_full:
             self._wake.set()
         if not task.cancelled() and task.exception() is not None:
