@@ -317,7 +317,7 @@ async def _finished_ids(bench: Bench, count: int) -> list[str]:
         tasks = await connection.fetchval("SELECT count(*) FROM tasks")
         percent = min(100.0, 100 * 20 * count / max(1, tasks))
         rows = await connection.fetch(
-            "SELECT id FROM (SELECT id FROM tasks TABLESAMPLE SYSTEM ($2) WHERE state = 'success') AS some "
+            "SELECT id FROM (SELECT id FROM tasks TABLESAMPLE SYSTEM ($2) WHERE state = 'success') AS sampled "
             "ORDER BY random() LIMIT $1",
             count,
             percent,
