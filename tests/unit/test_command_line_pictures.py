@@ -135,6 +135,28 @@ def test_the_journal_remembers_key_task_and_file_over_runs(tmp_path: Path) -> No
     assert again["d"] == Entry()
 
 
+def test_a_repeat_asks_for_the_very_same_images_also_where_only_some_of_them_are_inline(tmp_path: Path) -> None:
+    """An upload has another URL each time, and the same key with another body is refused."""
+    mixed = ("data:image/png;base64,AAAA", "http://here/files/1")
+    with Journal(tmp_path) as journal:
+        journal.begin("a", "key", mixed)
+    with Journal(tmp_path) as journal:
+        assert journal.entry("a").references == mixed
+
+
+def test_a_line_of_the_journal_is_whole_whatever_is_in_it(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.begin("a", "key", ("http://here/a\u2028b.png",))
+    with Journal(tmp_path) as journal:
+        assert journal.entry("a").key == "key"
+
+
+def test_a_prompt_may_have_separators_that_are_no_line_breaks() -> None:
+    jobs = read_prompts('{"prompt": "a\u2028cat"}\r\na\u0085dog\n', Job(""))
+
+    assert [job.prompt for job in jobs] == ["a\u2028cat", "a\u0085dog"]
+
+
 def test_a_create_of_unknown_fate_is_not_repeated_once_its_key_may_be_forgotten() -> None:
     entry = Entry("key", (), begun_at=1000.0)
 
