@@ -3,11 +3,13 @@
 import asyncio
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from cavendish.cli.common import HIDDEN_KEY
 from cavendish.domain.errors import Misconfigured
 from cavendish.domain.text import Text
 
@@ -113,7 +115,7 @@ def generate(
 
     if (prompt is None) == (prompts is None):
         raise typer.BadParameter("give a prompt, or --prompts FILE / 请提供提示词，或 --prompts FILE")
-    _check_output(output, output_format, count if prompts is None else 2)
+    _check_output(output, output_format, count if prompts is None else 2, as_json=as_json)
     job = Job(
         prompt=_standard_input() if prompt == "-" else prompt or "",
         model=model,
@@ -141,7 +143,7 @@ def generate(
         quiet=quiet,
         base_url=base_url,
         api_key=api_key,
-        command=shlex.join(["cavendish", *sys.argv[1:]]),
+        command=_shown_command(sys.argv[1:]),
     )
     sys.exit(asyncio.run(generate_all(jobs, options)))
 
@@ -173,13 +175,24 @@ def fetch(
         quiet=quiet,
         base_url=base_url,
         api_key=api_key,
-        command=shlex.join(["cavendish", *sys.argv[1:]]),
+        command=_shown_command(sys.argv[1:]),
     )
-    _check_output(output, None, len(tasks))
+    _check_output(output, None, len(tasks), as_json=as_json)
     sys.exit(asyncio.run(fetch_all(tasks, output, options)))
 
 
-def _check_output(output: Path | None, output_format: str | None, count: int) -> None:
+def _shown_command(arguments: Sequence[str]) -> str:
+    """The command line as it may be shown: without its key."""
+    shown = list(arguments)
+    for at, argument in enumerate(shown):
+        if argument.startswith("--api-key="):
+            shown[at] = f"--api-key={HIDDEN_KEY}"
+        elif at and shown[at - 1] == "--api-key":
+            shown[at] = HIDDEN_KEY
+    return shlex.join(["cavendish", *shown])
+
+
+def _check_output(output: Path | None, output_format: str | None, count: int, *, as_json: bool) -> None:
     from cavendish.cli.files import format_of
 
     if output is None:
@@ -187,6 +200,10 @@ def _check_output(output: Path | None, output_format: str | None, count: int) ->
     if str(output) == "-":
         if count > 1:
             raise typer.BadParameter("-o -: standard output takes one picture / 标准输出只能放一张图片")
+        if as_json:
+            raise typer.BadParameter(
+                "-o -: standard output takes the picture or --json, not both / 标准输出不能同时放图片和 --json"
+            )
         return
     named = format_of(output)
     asked = {"jpg": "jpeg"}.get(output_format or "", output_format)
