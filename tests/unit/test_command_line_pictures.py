@@ -1,5 +1,6 @@
 """The parts of `cavendish generate` that need no server: jobs, the journal, file names, pictures in terminals."""
 
+import asyncio
 import base64
 import io
 import re
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cavendish.cli.files import save_new
+from cavendish.cli.generating import _known
 from cavendish.cli.jobs import Job, copies, identities, read_prompts, slug
 from cavendish.cli.journal import KEY_SECONDS, Entry, Journal
 from cavendish.cli.sixel import sixel
@@ -163,6 +165,19 @@ def test_a_create_of_unknown_fate_is_not_repeated_once_its_key_may_be_forgotten(
     assert not entry.unsure(1000.0 + KEY_SECONDS - 1)
     assert entry.unsure(1000.0 + KEY_SECONDS + 1)
     assert not Entry("key", (), 1000.0, "task").unsure(10.0**9)
+
+
+async def test_what_is_interrupted_before_it_asks_leaves_no_question_behind() -> None:
+    asked: list[int] = []
+
+    async def ask() -> None:
+        asked.append(1)
+
+    asking = asyncio.create_task(_known(ask))
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert asked == []
 
 
 def test_two_runs_do_not_fill_one_folder_at_once(tmp_path: Path) -> None:
