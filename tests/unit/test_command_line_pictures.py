@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from cavendish.cli.drawing import Progress
 from cavendish.cli.files import save_new
 from cavendish.cli.generating import _known
 from cavendish.cli.jobs import Job, copies, identities, read_prompts, slug
 from cavendish.cli.journal import KEY_SECONDS, Entry, Journal
+from cavendish.cli.progress import ProgressLine
 from cavendish.cli.sixel import sixel
 from cavendish.cli.terminal import detect, picture
 from cavendish.domain.errors import Misconfigured
@@ -178,6 +181,21 @@ async def test_what_is_interrupted_before_it_asks_leaves_no_question_behind() ->
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert asked == []
+
+
+def test_the_live_line_does_not_end_as_if_it_began_again() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    progress = Progress(1)
+    line = ProgressLine(console, progress, "a cat")
+
+    def shown() -> str:
+        with console.capture() as capture:
+            console.print(line._line())
+        return capture.get()
+
+    assert "sending" in shown()
+    progress.done = 1
+    assert "sending" not in shown()
 
 
 def test_two_runs_do_not_fill_one_folder_at_once(tmp_path: Path) -> None:
