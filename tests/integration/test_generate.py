@@ -92,6 +92,7 @@ async def test_a_prompt_becomes_a_file_with_the_price_before_and_the_balance_aft
         "generate", "A red apple", "-m", "pro", "--ratio", "16:9", "--resolution", "2k", "-n", "2", "-o", "out.jpg"
     )
     again, _ = await desk.run("generate", "x", "-o", "out.jpg", "--quiet")
+    inside, _ = await desk.run("generate", "x", "-o", "new/folder/", "--quiet")
 
     assert output == "a-red-apple.png\n", "no picture where nobody looks"
     assert words.splitlines()[0] == "google/nano-banana · 3 credits · balance 100"
@@ -99,6 +100,7 @@ async def test_a_prompt_becomes_a_file_with_the_price_before_and_the_balance_aft
     assert words.splitlines()[2:] == ["balance 97"]
     assert sorted(jpeg.split()) == ["out-2.jpg", "out.jpg"]
     assert again == "out-3.jpg\n"
+    assert inside == "new/folder/x.png\n", "a slash at the end says that it is a folder, there or not"
     headers = [read_header((desk.folder / name).read_bytes()) for name in ("out.jpg", "out-2.jpg", "out-3.jpg")]
     assert headers == [("jpeg", 2752, 1536), ("jpeg", 2752, 1536), ("jpeg", 1024, 1024)]
 

@@ -1,6 +1,7 @@
 """`cavendish generate` and `cavendish fetch`: pictures from the command line."""
 
 import asyncio
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ ApiKey = Annotated[
     str | None, typer.Option(metavar="KEY", help="Default: CAVENDISH_API_KEY. / 默认取 CAVENDISH_API_KEY。")
 ]
 Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "-o",
         "--output",
@@ -113,9 +114,10 @@ def generate(
     from cavendish.cli.generating import Options, generate_all
     from cavendish.cli.jobs import Job, copies, read_prompts
 
+    target = _path(output)
     if (prompt is None) == (prompts is None):
         raise typer.BadParameter("give a prompt, or --prompts FILE / 请提供提示词，或 --prompts FILE")
-    _check_output(output, output_format, count if prompts is None else 2, as_json=as_json)
+    _check_output(target, output_format, count if prompts is None else 2, as_json=as_json)
     job = Job(
         prompt=_standard_input() if prompt == "-" else prompt or "",
         model=model,
@@ -124,20 +126,20 @@ def generate(
         resolution=resolution,
         format=output_format,
         seed=seed,
-        out=output if prompts is None else None,
+        out=target if prompts is None else None,
     )
     batch = None
     if prompts is None:
         jobs = copies(job, count, stable=False)
     else:
-        batch = output or Path("pictures")
+        batch = target or Path("pictures")
         read = read_prompts(_standard_input() if prompts == "-" else _text_of(prompts), job)
         jobs = [each for one in read for each in copies(one, count, stable=True)]
     options = Options(
         batch=batch,
         parallel=parallel,
         timeout_seconds=timeout,
-        to_stdout=output is not None and str(output) == "-",
+        to_stdout=output == "-",
         show=show,
         as_json=as_json,
         quiet=quiet,
@@ -169,7 +171,7 @@ def fetch(
         batch=None,
         parallel=16,
         timeout_seconds=timeout,
-        to_stdout=output is not None and str(output) == "-",
+        to_stdout=output == "-",
         show=show,
         as_json=as_json,
         quiet=quiet,
@@ -177,8 +179,24 @@ def fetch(
         api_key=api_key,
         command=_shown_command(sys.argv[1:]),
     )
-    _check_output(output, None, len(tasks), as_json=as_json)
-    sys.exit(asyncio.run(fetch_all(tasks, output, options)))
+    target = _path(output)
+    _check_output(target, None, len(tasks), as_json=as_json)
+    sys.exit(asyncio.run(fetch_all(tasks, target, options)))
+
+
+def _path(output: str | None) -> Path | None:
+    """The file or folder of `-o`. One that ends with a slash is a folder, which is made if it is not there."""
+    if not output:
+        return None
+    path = Path(output)
+    if output.endswith(("/", os.sep)):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Misconfigured(
+                Text(en=f"-o {output}: {error.strerror}", zh=f"-o {output}：{error.strerror}")
+            ) from error
+    return path
 
 
 def _shown_command(arguments: Sequence[str]) -> str:
