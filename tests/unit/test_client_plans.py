@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from cavendish.client import (
+    BadArgument,
     ClientError,
     ConnectionFailed,
     InsufficientCredits,
@@ -21,7 +22,9 @@ from cavendish.client import (
 )
 from cavendish.client.core import Core
 from cavendish.client.effects import Answer, Broken, Effect, Pause, Plan, Send, Tell, Work
+from cavendish.client.references import load
 from cavendish.client.requests import Wish
+from cavendish.domain import files
 from cavendish.engines.simulator import plain_png
 
 T = TypeVar("T")
@@ -358,6 +361,14 @@ def test_elsewhere_they_travel_with_the_create_and_files_are_asked_for_once(refu
     assert world.paths() == ["/api/v1/files", "/api/v1/tasks/create", "/api/v1/tasks/create"]
     sent = json.loads(world.sent[2].body or b"")["input"]["image_urls"][0]
     assert sent.startswith("data:image/png;base64,iVBOR")
+
+
+def test_the_client_lets_through_every_image_that_the_server_takes() -> None:
+    largest = PICTURE + bytes(files.MAX_IMAGE_BYTES - len(PICTURE))
+
+    assert len(load(largest).data) == files.MAX_IMAGE_BYTES
+    with pytest.raises(BadArgument, match="at most"):
+        load(largest + b"x")
 
 
 def test_a_key_or_address_that_cannot_be_one_is_refused_before_anything_is_sent() -> None:
