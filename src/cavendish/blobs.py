@@ -21,6 +21,8 @@ from cavendish.domain.text import Text
 CHUNK_BYTES = 256 * 1024
 WRITE_THREADS = 16
 INCOMING_FOLDER = ".incoming"
+INCOMING_PREFIX, INCOMING_SUFFIX = "cavendish-upload-", ".part"
+"""Of an incoming object in the temporary folder of this machine, which others use too."""
 BUFFER_BYTES = 1024 * 1024
 """What an incoming object gathers in memory before it goes to the disk."""
 ABANDONED_SECONDS = 3600.0
@@ -205,7 +207,7 @@ class ObjectBlobs:
 
     def _new_incoming(self) -> Path:
         if self._folder is None:
-            descriptor, name = tempfile.mkstemp(prefix="cavendish-", suffix=".part")
+            descriptor, name = tempfile.mkstemp(prefix=INCOMING_PREFIX, suffix=INCOMING_SUFFIX)
             os.close(descriptor)
             return Path(name)
         folder = self._folder / INCOMING_FOLDER
@@ -230,12 +232,16 @@ class ObjectBlobs:
 
     def _drop_abandoned(self) -> int:
         dropped = 0
-        if self._folder is not None and (folder := self._folder / INCOMING_FOLDER).is_dir():
-            for part in folder.iterdir():
-                with contextlib.suppress(FileNotFoundError):  # its owner, or another sweeper, was faster
-                    if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
-                        part.unlink()
-                        dropped += 1
+        if self._folder is None:
+            parts = Path(tempfile.gettempdir()).glob(f"{INCOMING_PREFIX}*{INCOMING_SUFFIX}")
+        else:
+            parts = (self._folder / INCOMING_FOLDER).glob("*")
+        for part in parts:
+            # Its owner, or another sweeper, was faster; or it is of another user of the temporary folder.
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
+                    part.unlink()
+                    dropped += 1
         return dropped
 
     def close(self) -> None:

@@ -1,8 +1,10 @@
 """Blob storage in a folder: what was put is there whole or not at all."""
 
 import asyncio
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,6 +219,25 @@ async def test_parts_that_the_disk_does_not_take_say_so(blobs: ObjectBlobs, fold
         shutil.rmtree(folder)
         with pytest.raises(BlobsUnavailable):
             await incoming.keep("files/ab/name.png")
+
+
+async def test_what_a_process_that_died_left_of_an_upload_to_a_remote_store_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    blobs = ObjectBlobs("memory:///")
+    died, others = tmp_path / "cavendish-upload-1.part", tmp_path / "download.part"
+    for path in (died, others):
+        path.write_bytes(DATA)
+        os.utime(path, (0, 0))
+    async with blobs.incoming() as living:
+        await living.write(DATA)
+        await living.flush()
+
+        assert await blobs.drop_abandoned() == 1
+        assert living.path.exists()
+    assert files_in(tmp_path) == {others.name}
+    blobs.close()
 
 
 async def test_a_store_that_is_no_folder_gets_only_what_is_kept() -> None:

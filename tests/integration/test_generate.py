@@ -92,6 +92,7 @@ async def test_a_prompt_becomes_a_file_with_the_price_before_and_the_balance_aft
         "generate", "A red apple", "-m", "pro", "--ratio", "16:9", "--resolution", "2k", "-n", "2", "-o", "out.jpg"
     )
     again, _ = await desk.run("generate", "x", "-o", "out.jpg", "--quiet")
+    inside, _ = await desk.run("generate", "x", "-o", "new/folder/", "--quiet")
 
     assert output == "a-red-apple.png\n", "no picture where nobody looks"
     assert words.splitlines()[0] == "google/nano-banana · 3 credits · balance 100"
@@ -99,6 +100,7 @@ async def test_a_prompt_becomes_a_file_with_the_price_before_and_the_balance_aft
     assert words.splitlines()[2:] == ["balance 97"]
     assert sorted(jpeg.split()) == ["out-2.jpg", "out.jpg"]
     assert again == "out-3.jpg\n"
+    assert inside == "new/folder/x.png\n", "a slash at the end says that it is a folder, there or not"
     headers = [read_header((desk.folder / name).read_bytes()) for name in ("out.jpg", "out-2.jpg", "out-3.jpg")]
     assert headers == [("jpeg", 2752, 1536), ("jpeg", 2752, 1536), ("jpeg", 1024, 1024)]
 
@@ -188,8 +190,10 @@ async def test_prompts_may_come_from_standard_input_with_variants_of_each(desk: 
 
 
 async def test_ctrl_c_says_which_tasks_go_on_and_fetch_brings_them(desk: Desk) -> None:
+    ours = ("--base-url", desk.server.url, f"--api-key={desk.key}")
+    nowhere = {"CAVENDISH_BASE_URL": "", "CAVENDISH_API_KEY": ""}
     command = await asyncio.to_thread(
-        desk.start, "generate", "[simulate:seconds=1.5] boat", "-n", "2", "-o", "boat.png"
+        desk.start, "generate", "[simulate:seconds=1.5] boat", "-n", "2", "-o", "boat.png", *ours, environment=nowhere
     )
     with command:
         await desk.until_drawn(2)
@@ -197,12 +201,14 @@ async def test_ctrl_c_says_which_tasks_go_on_and_fetch_brings_them(desk: Desk) -
         output, words = await asyncio.to_thread(command.communicate, None, 30)
     told = words[words.index("  cavendish fetch ") :].splitlines()[:2]
     fetch = shlex.split(" ".join(line.removesuffix("\\") for line in told))
-    fetched, _ = await desk.run(*fetch[1:])
+    fetched, _ = await desk.run(*(desk.key if word == "sk-..." else word for word in fetch[1:]), environment=nowhere)
 
     assert command.returncode == 130
     assert output == ""
     assert "Interrupted.\n2 tasks go on at " in words
-    assert (fetch[:2], len(fetch), fetch[-2:]) == (["cavendish", "fetch"], 6, ["-o", "boat.png"])
+    assert desk.key not in words, "a terminal's scrollback, or a log, is no place for it"
+    assert fetch[:2] == ["cavendish", "fetch"]
+    assert fetch[4:] == ["-o", "boat.png", "--base-url", desk.server.url, "--api-key", "sk-..."]
     assert sorted(fetched.split()) == ["boat-2.png", "boat.png"]
     assert await desk.tasks() == 2
 
@@ -211,7 +217,7 @@ async def test_ctrl_c_in_a_batch_leads_to_the_same_command_again(desk: Desk) -> 
     (desk.folder / "prompts.txt").write_text(
         "[simulate:seconds=1.5] one\n[simulate:seconds=1.5] two\nthree\n", encoding="utf-8"
     )
-    arguments = ("generate", "--prompts", "prompts.txt", "-o", "pics", "--parallel", "2")
+    arguments = ("generate", "--prompts", "prompts.txt", "-o", "pics", "--parallel", "2", "--api-key", desk.key)
     command = await asyncio.to_thread(desk.start, *arguments)
     with command:
         await desk.until_drawn(2)
@@ -220,7 +226,7 @@ async def test_ctrl_c_in_a_batch_leads_to_the_same_command_again(desk: Desk) -> 
     output, _ = await desk.run(*arguments)
 
     assert command.returncode == 130
-    assert words.splitlines()[-2].endswith("generate --prompts prompts.txt -o pics --parallel 2")
+    assert words.splitlines()[-2].endswith("generate --prompts prompts.txt -o pics --parallel 2 --api-key sk-...")
     assert words.splitlines()[-1].startswith("2 going on, 1 not begun in pics/ · 0 credits")
     assert sorted(output.split()) == ["pics/001-one.png", "pics/002-two.png", "pics/003-three.png"]
     assert await desk.tasks() == 3
@@ -311,6 +317,7 @@ async def test_half_of_an_address_and_key_is_explained(
         ([], "give a prompt, or"),
         (["x", "-n", "2", "-o", "-"], "one picture"),
         (["--prompts", "y", "-o", "-"], "one picture"),
+        (["x", "-o", "-", "--json"], "the picture or --json"),
     ],
 )
 def test_what_contradicts_itself_is_wrong_usage(arguments: list[str], why: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cavendish.cli.generating import Options, generate_all
-from cavendish.cli.jobs import Job
+from cavendish.cli.jobs import Job, identities
+from cavendish.cli.journal import Journal
 from cavendish.engines.simulator import plain_png
 from tests.loopback import LoopbackServer, Visit, loopback_server
 
@@ -112,3 +113,26 @@ async def test_a_create_that_was_refused_is_sent_again_by_the_next_run(
     assert codes == [1, 1]
     assert sent == 2
     assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["said", "said"]
+
+
+async def test_a_refusal_of_the_repeat_does_not_settle_what_became_of_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first create may have been accepted; a limit that its repeat meets says nothing about that."""
+    job = Job("a cat", line=1)
+
+    async def limited(visit: Visit) -> None:
+        await visit.answer(429, envelope(None, 429), JSON | {"Retry-After": "999"})
+
+    async def openapi(visit: Visit) -> None:
+        await visit.answer(200, b'{"parameters": "Idempotency-Key"}', JSON)
+
+    async with plain_server({"/api/v1/tasks/create": limited, "/openapi.json": openapi}) as server:
+        with Journal(tmp_path) as journal:
+            journal.begin(next(identities([job], f"http://127.0.0.1:{server.port}")), "sent-before", ())
+        codes = [await generate_all([job], options(server, tmp_path)) for _ in range(2)]
+        keys = [v.headers["idempotency-key"] for v in server.visits if v.target == "/api/v1/tasks/create"]
+
+    assert codes == [1, 1]
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert keys == ["sent-before"] * 2, "another key would be another task, and another charge"

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from cavendish.client import (
+    BadArgument,
     ClientError,
     ConnectionFailed,
     InsufficientCredits,
@@ -21,7 +22,9 @@ from cavendish.client import (
 )
 from cavendish.client.core import Core
 from cavendish.client.effects import Answer, Broken, Effect, Pause, Plan, Send, Tell, Work
+from cavendish.client.references import load
 from cavendish.client.requests import Wish
+from cavendish.domain import files
 from cavendish.engines.simulator import plain_png
 
 T = TypeVar("T")
@@ -195,6 +198,15 @@ def test_repeats_of_a_create_carry_the_same_key_and_wait_as_long_as_the_server_a
     assert world.pauses[:2] == [7.0, 3.0]
 
 
+def test_a_server_that_says_come_at_once_again_and_again_is_not_hammered() -> None:
+    world = World(*[answer(code=429, retry_after="0")] * 50)
+    with pytest.raises(RateLimited):
+        world.create(seconds=20)
+
+    assert min(world.pauses) >= 0.25
+    assert len(world.sent) < 10
+
+
 def test_two_creates_have_two_keys() -> None:
     world = World(CREATED, CREATED)
     world.create()
@@ -351,6 +363,14 @@ def test_elsewhere_they_travel_with_the_create_and_files_are_asked_for_once(refu
     assert sent.startswith("data:image/png;base64,iVBOR")
 
 
+def test_the_client_lets_through_every_image_that_the_server_takes() -> None:
+    largest = PICTURE + bytes(files.MAX_IMAGE_BYTES - len(PICTURE))
+
+    assert len(load(largest).data) == files.MAX_IMAGE_BYTES
+    with pytest.raises(BadArgument, match="at most"):
+        load(largest + b"x")
+
+
 def test_a_key_or_address_that_cannot_be_one_is_refused_before_anything_is_sent() -> None:
     for base_url, key in [("here", "sk-x"), ("ftp://here", "sk-x"), ("http://u:p@here", "sk-x"), ("http://h", "a b")]:
         with pytest.raises(ValueError, match=r"base_url|api_key"):
@@ -360,6 +380,17 @@ def test_a_key_or_address_that_cannot_be_one_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize("url", ["http://here/", "http://here/api/v1", "http://here/api/v1/"])
 def test_a_base_url_may_end_as_people_write_it(url: str) -> None:
     assert Core(url, "sk-x").root == "http://here"
+
+
+def test_a_create_that_is_interrupted_says_its_key_since_it_may_have_been_accepted() -> None:
+    core = World().core
+    plan = core.generate(Wish("p"), (), None, core.deadline(60))
+    request = next(plan)
+    assert isinstance(request, Send)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        plan.throw(KeyboardInterrupt())
+
+    assert request.headers["idempotency-key"] in caught.value.__notes__[0]
 
 
 def test_the_plan_says_which_task_goes_on_when_it_is_interrupted() -> None:

@@ -1,5 +1,6 @@
 """The parts of `cavendish generate` that need no server: jobs, the journal, file names, pictures in terminals."""
 
+import asyncio
 import base64
 import io
 import re
@@ -8,10 +9,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from cavendish.cli.drawing import Progress
 from cavendish.cli.files import save_new
+from cavendish.cli.generating import _known
 from cavendish.cli.jobs import Job, copies, identities, read_prompts, slug
 from cavendish.cli.journal import KEY_SECONDS, Entry, Journal
+from cavendish.cli.progress import ProgressLine
 from cavendish.cli.sixel import sixel
 from cavendish.cli.terminal import detect, picture
 from cavendish.domain.errors import Misconfigured
@@ -135,12 +140,62 @@ def test_the_journal_remembers_key_task_and_file_over_runs(tmp_path: Path) -> No
     assert again["d"] == Entry()
 
 
+def test_a_repeat_asks_for_the_very_same_images_also_where_only_some_of_them_are_inline(tmp_path: Path) -> None:
+    """An upload has another URL each time, and the same key with another body is refused."""
+    mixed = ("data:image/png;base64,AAAA", "http://here/files/1")
+    with Journal(tmp_path) as journal:
+        journal.begin("a", "key", mixed)
+    with Journal(tmp_path) as journal:
+        assert journal.entry("a").references == mixed
+
+
+def test_a_line_of_the_journal_is_whole_whatever_is_in_it(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.begin("a", "key", ("http://here/a\u2028b.png",))
+    with Journal(tmp_path) as journal:
+        assert journal.entry("a").key == "key"
+
+
+def test_a_prompt_may_have_separators_that_are_no_line_breaks() -> None:
+    jobs = read_prompts('{"prompt": "a\u2028cat"}\r\na\u0085dog\n', Job(""))
+
+    assert [job.prompt for job in jobs] == ["a\u2028cat", "a\u0085dog"]
+
+
 def test_a_create_of_unknown_fate_is_not_repeated_once_its_key_may_be_forgotten() -> None:
     entry = Entry("key", (), begun_at=1000.0)
 
     assert not entry.unsure(1000.0 + KEY_SECONDS - 1)
     assert entry.unsure(1000.0 + KEY_SECONDS + 1)
     assert not Entry("key", (), 1000.0, "task").unsure(10.0**9)
+
+
+async def test_what_is_interrupted_before_it_asks_leaves_no_question_behind() -> None:
+    asked: list[int] = []
+
+    async def ask() -> None:
+        asked.append(1)
+
+    asking = asyncio.create_task(_known(ask))
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert asked == []
+
+
+def test_the_live_line_does_not_end_as_if_it_began_again() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    progress = Progress(1)
+    line = ProgressLine(console, progress, "a cat")
+
+    def shown() -> str:
+        with console.capture() as capture:
+            console.print(line._line())
+        return capture.get()
+
+    assert "sending" in shown()
+    progress.done = 1
+    assert "sending" not in shown()
 
 
 def test_two_runs_do_not_fill_one_folder_at_once(tmp_path: Path) -> None:

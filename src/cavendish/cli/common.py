@@ -19,6 +19,9 @@ T = TypeVar("T")
 COMMAND_ACCOUNT = "command-line"
 """Whom commands generate for that start a server of their own."""
 
+HIDDEN_KEY = "sk-..."
+"""What stands for an API key in a command line that is shown."""
+
 AccountOption = Annotated[str, typer.Option("--account", help="Account name. / 账户名。")]
 
 

@@ -175,8 +175,10 @@ class Drawing:
                 self._journal.created(identity, creating.result())
             raise _Stopped(creating.result()) from None
         except ClientError as error:
-            if self._journal is not None and error.idempotency_key is None:
-                self._journal.failed(identity, "refused")  # certainly not accepted: nothing is open
+            if self._journal is not None and error.idempotency_key is None and entry.key is None:
+                # Certainly not accepted, and never sent before: nothing is open. A refusal of a repeat would not say
+                # what became of the first.
+                self._journal.failed(identity, "refused")
             raise
         if self._journal is not None:
             self._journal.created(identity, task_id)

@@ -1,13 +1,16 @@
 """`cavendish generate` and `cavendish fetch`: pictures from the command line."""
 
 import asyncio
+import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from cavendish.cli.common import HIDDEN_KEY
 from cavendish.domain.errors import Misconfigured
 from cavendish.domain.text import Text
 
@@ -27,7 +30,7 @@ ApiKey = Annotated[
     str | None, typer.Option(metavar="KEY", help="Default: CAVENDISH_API_KEY. / 默认取 CAVENDISH_API_KEY。")
 ]
 Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "-o",
         "--output",
@@ -111,9 +114,10 @@ def generate(
     from cavendish.cli.generating import Options, generate_all
     from cavendish.cli.jobs import Job, copies, read_prompts
 
+    target = _path(output)
     if (prompt is None) == (prompts is None):
         raise typer.BadParameter("give a prompt, or --prompts FILE / 请提供提示词，或 --prompts FILE")
-    _check_output(output, output_format, count if prompts is None else 2)
+    _check_output(target, output_format, count if prompts is None else 2, as_json=as_json)
     job = Job(
         prompt=_standard_input() if prompt == "-" else prompt or "",
         model=model,
@@ -122,26 +126,26 @@ def generate(
         resolution=resolution,
         format=output_format,
         seed=seed,
-        out=output if prompts is None else None,
+        out=target if prompts is None else None,
     )
     batch = None
     if prompts is None:
         jobs = copies(job, count, stable=False)
     else:
-        batch = output or Path("pictures")
+        batch = target or Path("pictures")
         read = read_prompts(_standard_input() if prompts == "-" else _text_of(prompts), job)
         jobs = [each for one in read for each in copies(one, count, stable=True)]
     options = Options(
         batch=batch,
         parallel=parallel,
         timeout_seconds=timeout,
-        to_stdout=output is not None and str(output) == "-",
+        to_stdout=output == "-",
         show=show,
         as_json=as_json,
         quiet=quiet,
         base_url=base_url,
         api_key=api_key,
-        command=shlex.join(["cavendish", *sys.argv[1:]]),
+        command=_shown_command(sys.argv[1:]),
     )
     sys.exit(asyncio.run(generate_all(jobs, options)))
 
@@ -167,19 +171,46 @@ def fetch(
         batch=None,
         parallel=16,
         timeout_seconds=timeout,
-        to_stdout=output is not None and str(output) == "-",
+        to_stdout=output == "-",
         show=show,
         as_json=as_json,
         quiet=quiet,
         base_url=base_url,
         api_key=api_key,
-        command=shlex.join(["cavendish", *sys.argv[1:]]),
+        command=_shown_command(sys.argv[1:]),
     )
-    _check_output(output, None, len(tasks))
-    sys.exit(asyncio.run(fetch_all(tasks, output, options)))
+    target = _path(output)
+    _check_output(target, None, len(tasks), as_json=as_json)
+    sys.exit(asyncio.run(fetch_all(tasks, target, options)))
 
 
-def _check_output(output: Path | None, output_format: str | None, count: int) -> None:
+def _path(output: str | None) -> Path | None:
+    """The file or folder of `-o`. One that ends with a slash is a folder, which is made if it is not there."""
+    if not output:
+        return None
+    path = Path(output)
+    if output.endswith(("/", os.sep)):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Misconfigured(
+                Text(en=f"-o {output}: {error.strerror}", zh=f"-o {output}：{error.strerror}")
+            ) from error
+    return path
+
+
+def _shown_command(arguments: Sequence[str]) -> str:
+    """The command line as it may be shown: without its key."""
+    shown = list(arguments)
+    for at, argument in enumerate(shown):
+        if argument.startswith("--api-key="):
+            shown[at] = f"--api-key={HIDDEN_KEY}"
+        elif at and shown[at - 1] == "--api-key":
+            shown[at] = HIDDEN_KEY
+    return shlex.join(["cavendish", *shown])
+
+
+def _check_output(output: Path | None, output_format: str | None, count: int, *, as_json: bool) -> None:
     from cavendish.cli.files import format_of
 
     if output is None:
@@ -187,6 +218,10 @@ def _check_output(output: Path | None, output_format: str | None, count: int) ->
     if str(output) == "-":
         if count > 1:
             raise typer.BadParameter("-o -: standard output takes one picture / 标准输出只能放一张图片")
+        if as_json:
+            raise typer.BadParameter(
+                "-o -: standard output takes the picture or --json, not both / 标准输出不能同时放图片和 --json"
+            )
         return
     named = format_of(output)
     asked = {"jpg": "jpeg"}.get(output_format or "", output_format)

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from cavendish.cli.common import COMMAND_ACCOUNT
+from cavendish.cli.common import COMMAND_ACCOUNT, HIDDEN_KEY
 from cavendish.cli.drawing import Drawing, Kind, Outcome, Progress
 from cavendish.cli.files import format_of
 from cavendish.cli.jobs import Job, identities, slug
@@ -136,7 +136,7 @@ async def _run(
         sys.stdout.buffer.flush()
     if interrupted.is_set():
         reports.words("Interrupted.", "已中断。", style="bold yellow")
-    reports.going_on(outcomes, service, options.batch, options.command)
+    reports.going_on(outcomes, service, options.batch, options.command, _server_options(options))
     await _say_end(outcomes, service, options, reports, time.monotonic() - progress.began)
     return INTERRUPTED if interrupted.is_set() else _exit_code(outcomes)
 
@@ -164,7 +164,7 @@ def _stopping(drawing: Drawing, interrupted: asyncio.Event) -> Iterator[None]:
 
 async def _say_price(jobs: Sequence[Job], total: int, service: Service, reports: Reports) -> None:
     """What is about to be asked for, what it costs, and what there is."""
-    models, balance = await asyncio.gather(_known(service.client.models()), _known(service.client.balance()))
+    models, balance = await asyncio.gather(_known(service.client.models), _known(service.client.balance))
     prices = [_price(job, models or []) for job in jobs]
     names = {_model_of(job, models or []) for job in jobs}
     facts: list[tuple[str, str]] = []
@@ -207,7 +207,7 @@ async def _say_end(
         facts.append((credits_words(charged), credits_words(charged)))
         facts.append((f"{seconds:.1f} s", f"{seconds:.1f} 秒"))
     try:
-        balance = await _known(service.client.balance())
+        balance = await _known(service.client.balance)
     except ClientError:
         balance = None  # what was to be done is done
     if balance is not None:
@@ -219,10 +219,10 @@ async def _say_end(
         reports.words(" · ".join(en for en, _ in facts), " · ".join(zh for _, zh in facts), style=style)
 
 
-async def _known(asked: Coroutine[Any, Any, T]) -> T | None:
+async def _known(ask: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
     """What a server says that may lack the question: other servers of this API have no catalogue, or no balance."""
     try:
-        return await asked
+        return await ask()  # made only now: Ctrl-C just before would leave it unawaited, with a warning
     except (NotFound, UnexpectedAnswer, ServerError):
         return None
 
@@ -258,6 +258,12 @@ def _format(job: Job) -> str | None:
 
 def _saved(journal: Journal | None, identity: str) -> bool:
     return journal is not None and journal.picture(identity) is not None
+
+
+def _server_options(options: Options) -> list[str]:
+    """What a `fetch` needs to find the same server; the key is not shown."""
+    url = ["--base-url", options.base_url] if options.base_url else []
+    return url + (["--api-key", HIDDEN_KEY] if options.api_key else [])
 
 
 def _what(work: Sequence[tuple[Job, str, Path]]) -> str:

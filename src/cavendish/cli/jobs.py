@@ -80,7 +80,7 @@ def read_prompts(text: str, base: Job) -> list[Job]:
         Misconfigured: a line is wrong; names it.
     """
     jobs = []
-    for number, raw in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, raw in enumerate(re.split(r"\r\n|\n|\r", text.removeprefix("\ufeff")), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue

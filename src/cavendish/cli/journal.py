@@ -83,8 +83,8 @@ class Journal:
 
     def begin(self, identity: str, key: str, references: tuple[str, ...]) -> None:
         """A create is about to be sent."""
-        # Inline images are long, and the same in every run; only what an upload gave must be kept.
-        kept = references if not any(r[:5].lower() == "data:" for r in references) else None
+        # Inline images are long, and the same in every run; what an upload gave is another each time.
+        kept = references if not all(r[:5].lower() == "data:" for r in references) else None
         self._write(identity, "begun", key=key, at=time.time(), references=kept)
 
     def created(self, identity: str, task_id: str) -> None:
@@ -112,7 +112,7 @@ class Journal:
         assert self._file is not None
         self._file.seek(0)
         text = self._file.read()
-        for line in text.splitlines():
+        for line in text.split("\n"):  # not splitlines: JSON may have other separators within a line
             try:
                 self._apply(json.loads(line))
             except (ValueError, KeyError, TypeError):

@@ -77,7 +77,7 @@ class ProgressLine:
         row = Table.grid(padding=(0, 1), pad_edge=False)
         seconds = Text(f"{time.monotonic() - progress.began:.1f} s", style="dim")
         if progress.total == 1:
-            state = next(iter(progress.states.values()), "creating")
+            state = next(iter(progress.states.values()), "success" if progress.finished else "creating")
             row.add_row(self._spinner, Text(word(state), style="bold"), seconds, Text(self._what, style="dim"))
             return row
         finished = progress.finished

@@ -72,8 +72,15 @@ class Reports:
         sys.stdout.buffer.write(picture(outcome.image.data, outcome.image.format, self._protocol))
         sys.stdout.buffer.flush()
 
-    def going_on(self, outcomes: Sequence[Outcome], service: Service, batch: Path | None, command: str) -> None:
-        """Which tasks go on without this command, and how to get their pictures."""
+    def going_on(
+        self, outcomes: Sequence[Outcome], service: Service, batch: Path | None, command: str, server: Sequence[str]
+    ) -> None:
+        """Which tasks go on without this command, and how to get their pictures.
+
+        Args:
+            command: how to run this again.
+            server: the options that say which server it was.
+        """
         going = [o for o in outcomes if o.kind in ("running", "late") and o.task_id is not None]
         if not going:
             return
@@ -96,8 +103,9 @@ class Reports:
         else:
             self.words("To fetch:", "取回图片：")
             first = going[0].job.out  # one command line has one -o
-            target = f" -o {shlex.quote(str(first))}" if first is not None else ""
-            line = "  cavendish fetch " + " \\\n    ".join(str(outcome.task_id) for outcome in going) + target
+            more = [*(["-o", str(first)] if first is not None else []), *server]
+            ids = " \\\n    ".join(str(outcome.task_id) for outcome in going)
+            line = f"  cavendish fetch {ids} {shlex.join(more)}".rstrip()
             self.words(line, line, style="bold")
 
 

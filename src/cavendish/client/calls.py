@@ -104,7 +104,8 @@ class Calls:
                 passing = self._passing(outcome)
                 if passing is None:
                     return outcome
-                error, unsure, hint = passing, passing.code not in (429, 503), passing.retry_after_seconds
+                error, unsure = passing, passing.code not in (429, 503)
+                hint = passing.retry_after_seconds or None  # "at once", again and again, would be a flood
             failures += 1
             if unsure:
                 key = request.headers.get("idempotency-key")

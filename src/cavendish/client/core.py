@@ -68,9 +68,15 @@ class Core(Calls):
         key = checked_idempotency_key(idempotency_key) if idempotency_key is not None else new_idempotency_key()
         create_body(wish, ())  # what is wrong with the words shows before anything is uploaded
         body = create_body(wish, (yield from self.references(images, deadline)))
-        data = yield from self.call(
-            "POST", "/tasks/create", deadline, body=body, headers={"idempotency-key": key}, seconds=UPLOAD_SECONDS
-        )
+        try:
+            data = yield from self.call(
+                "POST", "/tasks/create", deadline, body=body, headers={"idempotency-key": key}, seconds=UPLOAD_SECONDS
+            )
+        except ClientError:
+            raise
+        except BaseException as error:  # Ctrl-C, say: it may be on its way
+            error.add_note(f"the task may have been created, with the idempotency key {key}")
+            raise
         if not isinstance(data, dict) or not isinstance(data.get("taskId"), str):
             raise UnexpectedAnswer("the server accepted the task but its answer has no taskId")
         return str(data["taskId"])

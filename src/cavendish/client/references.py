@@ -13,7 +13,7 @@ from cavendish.client.errors import BadArgument
 from cavendish.client.headers import ImageHeader, read_header
 from cavendish.client.values import Upload
 
-MAX_IMAGE_BYTES = 30_000_000
+MAX_IMAGE_BYTES = 30 * 1024 * 1024
 _URL = re.compile(r"(?:https?://|data:image/)", re.IGNORECASE)
 
 

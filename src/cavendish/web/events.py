@@ -18,8 +18,6 @@ from cavendish.web.tasks import could_be_an_id, no_such_task
 from cavendish.web.waiting import hang_up
 
 EVENTS_PATH = "/api/v1/tasks/events/"
-MAX_WAIT_encode = msgspec.json.Encoder().encode
-EVENTS_PATH = "/api/v1/tasks/events/"
 
 RETRY_MILLISECONDS = 2000
 """How long a reader of events pauses before it comes again."""
