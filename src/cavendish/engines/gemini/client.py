@@ -57,7 +57,7 @@ class GeminiClient:
         async with self._post(access, upstream, request) as response:
             if response.status == 200:
                 return await self._reading(response, upstream)
-            said = await response.content.read(MAX_REFUSAL_BYTES)
+            said = await _start_of(response.content)
             secret = access.secret if isinstance(access, ApiKey) else ""
             retry_after = response.headers.get("Retry-After")
             return read_refusal(response.status, said, retry_after, with_images=with_images, secret=secret)
@@ -124,6 +124,14 @@ class GeminiClient:
             raise Failed("too_large", str(error)) from None
         except NotJson as error:
             raise Failed("not_json", str(error)) from None
+
+
+async def _start_of(content: aiohttp.StreamReader) -> bytes:
+    """Up to MAX_REFUSAL_BYTES. Piece by piece, because one read gives no more than what has arrived by then."""
+    said = bytearray()
+    while len(said) < MAX_REFUSAL_BYTES and (piece := await content.readany()):
+        said += piece
+    return bytes(said[:MAX_REFUSAL_BYTES])
 
 
 def _kind(error: Exception) -> str:
