@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cavendish.engines.gemini import outcomes
-from cavendish.engines.gemini.access import ApiKey
+from cavendish.engines.gemini.access import ApiKey, Vertex
 from cavendish.engines.gemini.quota import FAILURES_TO_OPEN
 from cavendish.engines.gemini.rotation import Exhausted, Rotation, Seat
 from cavendish.testing import ManualClock
@@ -15,7 +15,7 @@ KEYS = (ApiKey("a", 1, "AIzaSy-0001"), ApiKey("b", 1, "AIzaSy-0002"))
 LONG = 300.0
 
 
-def rotation(*keys: ApiKey, parallel: int = 1, requests_per_minute: int = 100) -> tuple[Rotation, ManualClock]:
+def rotation(*keys: ApiKey | Vertex, parallel: int = 1, requests_per_minute: int = 100) -> tuple[Rotation, ManualClock]:
     clock = ManualClock()
     return Rotation(keys or KEYS[:1], clock, requests_per_minute=requests_per_minute, parallel=parallel), clock
 
@@ -134,3 +134,25 @@ async def test_a_refused_key_and_a_gone_model_wake_those_who_wait_for_nothing_el
 
     assert no_model.value.verdict is outcomes.NO_MODEL_LEFT
     assert no_key.value.verdict is outcomes.NO_KEY_LEFT
+
+
+async def test_a_model_that_is_gone_or_ill_at_one_place_is_asked_for_at_another() -> None:
+    line, _ = rotation(KEYS[0], Vertex("p", "us-central1"), parallel=2 * FAILURES_TO_OPEN)
+    seats = [await line.acquire(FLASH, LONG) for _ in range(2)]
+    (at_vertex,) = [seat for seat in seats if isinstance(seat.access, Vertex)]
+    line.penalise(at_vertex, outcomes.of_status(404), None)
+    for seat in seats:
+        line.release(seat)
+    seats = [await line.acquire(FLASH, LONG) for _ in range(2)]
+    (at_studio,) = [seat for seat in seats if isinstance(seat.access, ApiKey)]
+
+    assert {seat.model for seat in seats if seat is not at_studio} == {"flash-next"}
+    assert at_studio.model == "flash"
+    assert [gone.upstream for gone in line.retired()] == ["flash (Vertex us-central1)"]
+
+    for _ in range(FAILURES_TO_OPEN):
+        line.penalise(at_studio, outcomes.of_status(500), None)
+    for seat in seats:
+        line.release(seat)
+    assert [(await line.acquire(FLASH, LONG)).model for _ in range(3)] == ["flash-next"] * 3
+    assert "flash (AI Studio)" in [one.guards for one in line.breakers() if one.state == "open"]

@@ -40,6 +40,7 @@ class Project:
 
     Args:
         label: the operator's name for it.
+        keys: at least one; all lead to the same place.
         requests_per_minute: begun in any 60 seconds.
         parallel: calls under way.
     """
@@ -47,6 +48,7 @@ class Project:
     def __init__(self, label: str, keys: Sequence[Access], *, requests_per_minute: int, parallel: int) -> None:
         self.label = label
         self.keys = tuple(keys)
+        self.place = self.keys[0].place
         self.requests_per_minute = requests_per_minute
         self.parallel = parallel
         self.running = 0

@@ -62,7 +62,7 @@ class Rotation:
             for label, keys in by_label.items()
         ]
         self._clock = clock
-        self._models: dict[str, UpstreamModel] = {}
+        self._models: dict[tuple[str, str], UpstreamModel] = {}  # by place and upstream id
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -108,12 +108,12 @@ class Rotation:
     def release(self, seat: Seat) -> None:
         """The call ended, however it did; first say how, then release."""
         seat.project.end()
-        self._model(seat.model).end()
+        self._model(seat.project, seat.model).end()
         self._serve()
 
     def answered(self, seat: Seat) -> None:
         """The upstream answered as it should."""
-        self._model(seat.model).answered()
+        self._model(seat.project, seat.model).answered()
         if seat.project.answered(seat.access):
             log.info("a key is accepted again", key=seat.access.name)
 
@@ -144,11 +144,17 @@ class Rotation:
                         "a key was refused and leaves the rotation", key=seat.access.name, status=status, said=said
                     )
             case "model":
-                if self._model(seat.model).retire(now):
-                    log.error("an upstream model is gone: the next one is used", model=seat.model, said=said)
+                if self._model(seat.project, seat.model).retire(now):
+                    log.error(
+                        "an upstream model is gone: the next one is used",
+                        model=seat.model, place=seat.project.place, said=said,
+                    )  # fmt: skip
             case "upstream":
-                if self._model(seat.model).failed(now):
-                    log.error("the upstream fails again and again and is left alone", model=seat.model, status=status)
+                if self._model(seat.project, seat.model).failed(now):
+                    log.error(
+                        "the upstream fails again and again and is left alone",
+                        model=seat.model, place=seat.project.place, status=status,
+                    )  # fmt: skip
 
     def projects(self) -> tuple[ProjectReport, ...]:
         """For the operator."""
@@ -172,19 +178,21 @@ class Rotation:
         now = self._clock.monotonic()
         return tuple(
             BreakerReport(
-                guards=name,
+                guards=self._named(place, name),
                 state=model.state(now),
                 failures=model.failures,
                 until_ms=self._ms(model.open_until) if model.open_until > now else None,
             )
-            for name, model in self._models.items()
+            for (place, name), model in self._models.items()
         )
 
     def retired(self) -> tuple[RetiredModel, ...]:
         """For the operator."""
         now = self._clock.monotonic()
         return tuple(
-            RetiredModel(name, self._ms(model.gone_since)) for name, model in self._models.items() if model.gone(now)
+            RetiredModel(self._named(place, name), self._ms(model.gone_since))
+            for (place, name), model in self._models.items()
+            if model.gone(now)
         )
 
     def close(self) -> None:
@@ -195,8 +203,15 @@ class Rotation:
     def _ms(self, monotonic: float) -> int:
         return self._clock.now_ms() + round((monotonic - self._clock.monotonic()) * 1000)
 
-    def _model(self, name: str) -> UpstreamModel:
-        return self._models.setdefault(name, UpstreamModel())
+    def _model(self, project: Project, name: str) -> UpstreamModel:
+        return self._models.setdefault((project.place, name), UpstreamModel())
+
+    def _named(self, place: str, model: str) -> str:
+        """For the operator: with its place only where there are several."""
+        return model if len({project.place for project in self._projects}) == 1 else f"{model} ({place})"
+
+    def _first_there(self, project: Project, models: tuple[str, ...], now: float) -> str | None:
+        return next((name for name in models if not self._model(project, name).gone(now)), None)
 
     def _serve(self) -> None:
         """Give out what there is, first come, first served, and be back when time alone brings more."""
@@ -224,7 +239,7 @@ class Rotation:
             self._waiters.remove(waiter)
             if waiter.future.done():  # its task has gone away
                 seat.project.end()
-                self._model(seat.model).end()
+                self._model(seat.project, seat.model).end()
             else:
                 waiter.future.set_result(seat)
         if soonest is not None and self._waiters:
@@ -238,25 +253,31 @@ class Rotation:
             Exhausted: neither will be in time.
         """
         now = self._clock.monotonic()
-        name = next((model for model in models if not self._model(model).gone(now)), None)
-        if name is None:
+        there = [
+            (project, name)
+            for project in self._projects
+            if (name := self._first_there(project, models, now)) is not None
+        ]
+        if not there:
             raise Exhausted(outcomes.NO_MODEL_LEFT)
-        projects = [project for project in self._projects if project.usable(now)]
-        if not projects:
+        ways = [(project, name, self._way_at(project, name, now)) for project, name in there if project.usable(now)]
+        if not ways:
             raise Exhausted(outcomes.NO_KEY_LEFT)
-        well_at = self._model(name).free_at(now)
-        times = [(project, project.free_at(now, name)) for project in projects]
-        free = [project for project, at in times if at is not None and at <= now]
-        if free and well_at is not None and well_at <= now:
-            project = min(free, key=lambda p: (p.running / p.parallel, p.requests(now)))
-            self._model(name).begin(now)
+        free = [(project, name) for project, name, at in ways if at is not None and at <= now]
+        if free:
+            project, name = min(free, key=lambda way: (way[0].running / way[0].parallel, way[0].requests(now)))
+            self._model(project, name).begin(now)
             return Seat(project, project.begin(now), name), None
-        later = [at for _, at in times if at is not None]
-        at = max(well_at, min(later)) if well_at is not None and later else None
-        sure = len(later) == len(times)  # else a call that ends may make room at any moment
-        if (well_at is not None and well_at > until) or (sure and at is not None and at > until):
+        later = [at for *_, at in ways if at is not None]
+        soonest = min(later, default=None)
+        if len(later) == len(ways) and soonest is not None and soonest > until:  # else a call that ends may make room
             raise Exhausted(outcomes.STILL_WAITING)
-        return None, at
+        return None, soonest
+
+    def _way_at(self, project: Project, name: str, now: float) -> float | None:
+        """When a call of `name` by `project` may begin: `now`, a later time, or None when a call has to end first."""
+        quota_at, well_at = project.free_at(now, name), self._model(project, name).free_at(now)
+        return None if quota_at is None or well_at is None else max(quota_at, well_at)
 
 
 def _why_refused(status: int | None) -> Text:
