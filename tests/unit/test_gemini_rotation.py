@@ -6,8 +6,9 @@ import pytest
 
 from cavendish.engines.gemini import outcomes
 from cavendish.engines.gemini.access import ApiKey, Vertex
-from cavendish.engines.gemini.quota import FAILURES_TO_OPEN
-from cavendish.engines.gemini.rotation import Exhausted, Rotation, Seat
+from cavendish.engines.gemini.answer import Refusal
+from cavendish.engines.gemini.quota import FAILURES_TO_OPEN, FIRST_PAUSE_SECONDS
+from cavendish.engines.gemini.rotation import LOOK_SECONDS, Away, Exhausted, Rotation, Seat
 from cavendish.testing import ManualClock
 
 FLASH, PRO = ("flash", "flash-next"), ("pro",)
@@ -156,3 +157,71 @@ async def test_a_model_that_is_gone_or_ill_at_one_place_is_asked_for_at_another(
         line.release(seat)
     assert [(await line.acquire(FLASH, LONG)).model for _ in range(3)] == ["flash-next"] * 3
     assert "flash (AI Studio)" in [one.guards for one in line.breakers() if one.state == "open"]
+
+
+async def test_the_patient_wait_for_their_turn_however_long_the_line_is() -> None:
+    line, clock = rotation(requests_per_minute=1)
+    seat = await line.acquire(FLASH, LONG)
+    tasks = [asyncio.create_task(line.acquire(FLASH, 70.0, patient=True)) for _ in range(10)]
+    hasty = asyncio.create_task(line.acquire(FLASH, 70.0))
+    await turns()
+    for task in tasks:
+        await clock.advance(60.0)
+        line.release(seat)
+        seat = await task
+    line.release(seat)
+    with pytest.raises(Exhausted) as caught:
+        await hasty
+    line.close()
+
+    assert caught.value.verdict is outcomes.STILL_WAITING
+
+
+async def test_the_patient_do_not_wait_for_what_cannot_be_had_in_their_time_from_now() -> None:
+    line, _ = rotation()
+    seat = await line.acquire(FLASH, LONG)
+    waits = asyncio.create_task(line.acquire(FLASH, LONG, patient=True))
+    await turns()
+    line.penalise(seat, outcomes.of_status(429), Refusal(outcomes.of_status(429), 429, retry_seconds=LONG + 60))
+    line.release(seat)
+    with pytest.raises(Exhausted) as caught:
+        await waits
+
+    assert caught.value.verdict is outcomes.STILL_WAITING
+
+
+async def test_the_patient_are_sent_away_from_a_model_that_is_ill_and_others_are_served() -> None:
+    line, clock = rotation(parallel=8)
+    seats = [await line.acquire(PRO, LONG) for _ in range(8)]
+    waits = asyncio.create_task(line.acquire(PRO, LONG, patient=True))
+    await turns()
+    for seat in seats[:FAILURES_TO_OPEN]:
+        line.penalise(seat, outcomes.of_status(503), None)
+    for seat in seats:
+        line.release(seat)
+    with pytest.raises(Away) as opened:
+        await waits
+    assert (await line.acquire(FLASH, LONG, patient=True)).model == "flash"
+
+    await clock.advance(FIRST_PAUSE_SECONDS)
+    await line.acquire(PRO, LONG, patient=True)
+    with pytest.raises(Away) as looked:
+        await line.acquire(PRO, LONG, patient=True)
+
+    assert (opened.value.seconds, looked.value.seconds) == (FIRST_PAUSE_SECONDS, LOOK_SECONDS)
+
+
+async def test_who_had_a_turn_before_goes_to_the_head_of_the_line() -> None:
+    line, _ = rotation()
+    order: list[str] = []
+    seat = await line.acquire(FLASH, LONG)
+    behind = waiting(line, FLASH, order, "behind")
+    await turns()
+    again = asyncio.create_task(line.acquire(FLASH, LONG, again=True))
+    await turns()
+    line.release(seat)
+    line.release(await again)
+    assert order == []
+    line.release(await behind)
+
+    assert order == ["behind"]

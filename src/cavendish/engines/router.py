@@ -63,7 +63,7 @@ class Router:
         )
         left = None if request.within_seconds is None else max(0.0, request.within_seconds - (loop.time() - begun))
         try:
-            made = await second.generate(msgspec.structs.replace(request, within_seconds=left), once)
+            made = await second.generate(msgspec.structs.replace(request, within_seconds=left, patient=False), once)
         except EngineError as error:
             raise EngineError(error.code, error.text, total((used, error.usage))) from error
         return _noted(made, second.name, self._first.name, used)
@@ -122,9 +122,9 @@ class _Once:
 
 
 def _shared(request: ImageRequest) -> ImageRequest:
-    if request.within_seconds is None:
-        return request
-    return msgspec.structs.replace(request, within_seconds=request.within_seconds * FIRST_SHARE)
+    """What the first engine is asked for. Nobody is patient where another may step in."""
+    within = None if request.within_seconds is None else request.within_seconds * FIRST_SHARE
+    return msgspec.structs.replace(request, within_seconds=within, patient=False)
 
 
 async def _within(engine: Engine, request: ImageRequest, started: Callable[[], None]) -> EngineImage:

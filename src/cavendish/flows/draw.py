@@ -61,7 +61,9 @@ class Draw:
         clock: Clock,
         deadline_seconds: float | None = None,
     ) -> None:
-        """`deadline_seconds`: how long the worker lets one attempt take; the engine is told to end before that."""
+        """`deadline_seconds`: how long the worker lets the engine take from its start; it is told to end before that.
+        As long may fetching the input images take.
+        """
         self._catalog = catalog
         self._engine = engine
         self._images = images
@@ -81,12 +83,12 @@ class Draw:
             EngineError: the task's outcome is a failure with that code.
             BlobsUnavailable: the storage did not take the picture; another attempt may work.
         """
-        begun = self._clock.monotonic()
         param = self._decoder.decode(work.param)
         model = self._catalog.find(param.model)
         # Addresses were judged at create and are judged again when connecting; here only the meaning is read.
         wanted = read_input(model, param.input, InputPolicy(True, work.public_url + RESULTS_PATH))
-        inputs = await self._inputs(work, wanted)
+        async with asyncio.timeout(self._deadline_seconds):
+            inputs = await self._inputs(work, wanted)
         ratio = wanted.aspect_ratio
         if ratio == "auto":
             choices = [r for r in model.row.ratios if r != "auto"]
@@ -104,7 +106,8 @@ class Draw:
             output_format=wanted.output_format,
             images=inputs,
             seed=wanted.seed,
-            within_seconds=self._within_seconds(begun),
+            within_seconds=self._within_seconds(),
+            patient=True,
         )
         try:
             made = await self._engine.generate(request, progress)
@@ -128,12 +131,12 @@ class Draw:
         await self._store(result_blob(name), data)
         return Success(name, info.width, info.height, made.note)
 
-    def _within_seconds(self, begun: float) -> float | None:
-        """What is left for the engine, with some time kept for checking, converting and storing its picture."""
+    def _within_seconds(self) -> float | None:
+        """What the engine may take, with some time kept for checking, converting and storing its picture."""
         if self._deadline_seconds is None:
             return None
         kept = min(MOST_STORING_SECONDS, self._deadline_seconds * STORING_SHARE)
-        return max(0.0, self._deadline_seconds - kept - (self._clock.monotonic() - begun))
+        return self._deadline_seconds - kept
 
     async def _store(self, name: str, data: bytes) -> None:
         """A picture that is made, and may have cost money upstream, is worth some patience with a storage outage."""

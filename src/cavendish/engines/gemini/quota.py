@@ -74,6 +74,10 @@ class Project:
             at = max(at, self._starts[-self.requests_per_minute] + MINUTE_SECONDS)
         return at
 
+    def rests_until(self, model: str) -> float:
+        """When the quota of the day may be back, for that model; a time long ago if it was never used up."""
+        return self._resting.get(model, 0.0)
+
     def requests(self, now: float) -> int:
         """Begun in the last minute."""
         self._forget(now)

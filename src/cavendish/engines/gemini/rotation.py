@@ -18,6 +18,10 @@ from cavendish.engines.gemini.quota import Project, UpstreamModel
 from cavendish.ports import Clock
 
 _SHORTEST_WAIT_SECONDS = 0.002
+PATIENCE_SECONDS = 1.0
+"""For longer than this nobody waits here for a model that is ill: its tasks would hold up those of other models."""
+LOOK_SECONDS = 5.0
+"""When to ask again while one call looks whether a model is well again."""
 
 log = structlog.get_logger("cavendish.gemini")
 
@@ -30,6 +34,14 @@ class Exhausted(Exception):
         self.verdict = verdict
 
 
+class Away(Exception):
+    """What was asked for cannot be had for `seconds`; nothing else is in the way, so others may be served meanwhile."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not for {seconds:.0f} s")
+        self.seconds = seconds
+
+
 class Seat(msgspec.Struct, frozen=True):
     """Leave to make one call."""
 
@@ -38,9 +50,17 @@ class Seat(msgspec.Struct, frozen=True):
     model: str
 
 
-class _Waiter(msgspec.Struct, frozen=True):
+class _Wish(msgspec.Struct, frozen=True):
+    """`until`: when waiting ends; a patient one waits on while there may be a seat within `within_seconds` from now."""
+
     models: tuple[str, ...]
+    within_seconds: float
     until: float
+    patient: bool
+
+
+class _Waiter(msgspec.Struct, frozen=True):
+    wish: _Wish
     future: "asyncio.Future[Seat]"
 
 
@@ -81,19 +101,29 @@ class Rotation:
         """Calls that may be under way."""
         return sum(project.parallel for project in self._projects)
 
-    async def acquire(self, models: tuple[str, ...], within_seconds: float) -> Seat:
+    async def acquire(
+        self, models: tuple[str, ...], within_seconds: float, *, patient: bool = False, again: bool = False
+    ) -> Seat:
         """Leave to call the first of `models` that is there, once some project has room.
+
+        Args:
+            patient: wait as long as it takes, if only there may be room within that time, looked at from any moment.
+            again: it had its turn before, and goes to the head of the line.
 
         Raises:
             Exhausted: no key or no model is left, or there can be no room within `within_seconds`.
+            Away: to the patient: what they ask for is ill, and others need not wait for it with them.
         """
-        until = self._clock.monotonic() + within_seconds
-        if not self._waiters:
-            seat, _ = self._seat(models, until)
+        wish = _Wish(models, within_seconds, self._clock.monotonic() + within_seconds, patient)
+        if not self._waiters or again:
+            seat, _ = self._seat(wish)
             if seat is not None:
                 return seat
-        waiter = _Waiter(models, until, asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
+        waiter = _Waiter(wish, asyncio.get_running_loop().create_future())
+        if again:
+            self._waiters.appendleft(waiter)
+        else:
+            self._waiters.append(waiter)
         self._serve()
         try:
             return await waiter.future
@@ -220,19 +250,20 @@ class Rotation:
             self._timer = None
         now = self._clock.monotonic()
         soonest: float | None = None
-        stuck: set[tuple[str, ...]] = set()
+        stuck: set[tuple[tuple[str, ...], bool]] = set()
         for waiter in list(self._waiters):
-            if waiter.models in stuck and waiter.until > (soonest or now):
+            wish = waiter.wish
+            if (wish.models, wish.patient) in stuck and (wish.patient or wish.until > (soonest or now)):
                 continue  # whoever asked for the same before got nothing, either
             try:
-                seat, at = self._seat(waiter.models, waiter.until)
-            except Exhausted as error:
+                seat, at = self._seat(wish)
+            except (Exhausted, Away) as error:
                 self._waiters.remove(waiter)
                 if not waiter.future.done():
                     waiter.future.set_exception(error)
                 continue
             if seat is None:
-                stuck.add(waiter.models)
+                stuck.add((wish.models, wish.patient))
                 if at is not None:
                     soonest = at if soonest is None else min(soonest, at)
                 continue
@@ -246,17 +277,19 @@ class Rotation:
             wait = max(_SHORTEST_WAIT_SECONDS, soonest - now)
             self._timer = asyncio.get_running_loop().call_later(wait, self._serve)
 
-    def _seat(self, models: tuple[str, ...], until: float) -> tuple[Seat | None, float | None]:
+    def _seat(self, wish: _Wish) -> tuple[Seat | None, float | None]:
         """A seat now, or when time alone may bring one (None: when a call ends).
 
         Raises:
             Exhausted: neither will be in time.
+            Away: the models are ill, wherever they are.
         """
         now = self._clock.monotonic()
+        until = now + wish.within_seconds if wish.patient else wish.until
         there = [
             (project, name)
             for project in self._projects
-            if (name := self._first_there(project, models, now)) is not None
+            if (name := self._first_there(project, wish.models, now)) is not None
         ]
         if not there:
             raise Exhausted(outcomes.NO_MODEL_LEFT)
@@ -272,7 +305,16 @@ class Rotation:
         soonest = min(later, default=None)
         if len(later) == len(ways) and soonest is not None and soonest > until:  # else a call that ends may make room
             raise Exhausted(outcomes.STILL_WAITING)
+        if wish.patient:
+            well_at = min(self._well_at(project, name, now) for project, name, _ in ways)
+            if well_at > now + PATIENCE_SECONDS:
+                raise Away(well_at - now)
         return None, soonest
+
+    def _well_at(self, project: Project, name: str, now: float) -> float:
+        """When the model itself may be called, whatever others wait for."""
+        at = self._model(project, name).free_at(now)
+        return max(now + LOOK_SECONDS if at is None else at, project.rests_until(name))
 
     def _way_at(self, project: Project, name: str, now: float) -> float | None:
         """When a call of `name` by `project` may begin: `now`, a later time, or None when a call has to end first."""
