@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from cavendish import __version__
-from cavendish.engines.gemini.access import Access, ApiKey
+from cavendish.engines.gemini.access import Access, ApiKey, Vertex
 from cavendish.engines.gemini.answer import NotJson, Reading, Refusal, read_answer, read_refusal
 from cavendish.engines.gemini.outcomes import Failed
 from cavendish.engines.gemini.request import body_of
 from cavendish.engines.gemini.scanner import AnswerScanner, TooLarge, WrongBase64
-from cavendish.engines.gemini.vertex import NoCredentials, VertexTokens
+from cavendish.engines.gemini.vertex import NoCredentials, TokenUnreachable, VertexTokens
 from cavendish.ports import ImageRequest
 
 CONNECT_SECONDS = 10.0
@@ -84,9 +84,13 @@ class GeminiClient:
                 allow_redirects=False,
                 ssl=self._tls or True,
             ) as response:
+                if response.status == 401 and isinstance(access, Vertex):
+                    self._tokens.drop(credentials)
                 yield response
         except NoCredentials as error:
             raise Failed("no_credentials", str(error)) from None
+        except TokenUnreachable as error:
+            raise Failed("unreachable", str(error)) from None
         # `from None`: aiohttp's errors hold the request, and so the key.
         except aiohttp.ClientSSLError as error:
             raise Failed("certificate", _kind(error)) from None
