@@ -7,7 +7,7 @@ import pytest
 from cavendish.engines.gemini import outcomes
 from cavendish.engines.gemini.access import ApiKey, Vertex
 from cavendish.engines.gemini.answer import Refusal
-from cavendish.engines.gemini.quota import FAILURES_TO_OPEN, FIRST_PAUSE_SECONDS
+from cavendish.engines.gemini.quota import FAILURES_TO_OPEN, FIRST_PAUSE_SECONDS, KEY_REST_SECONDS
 from cavendish.engines.gemini.rotation import LOOK_SECONDS, Away, Exhausted, Rotation, Seat
 from cavendish.testing import ManualClock
 
@@ -225,3 +225,58 @@ async def test_who_had_a_turn_before_goes_to_the_head_of_the_line() -> None:
     line.release(await behind)
 
     assert order == ["behind"]
+
+
+async def under_test() -> tuple[Rotation, ManualClock, Seat]:
+    """The only key was refused, its rest is over, and one call sees whether it was mended."""
+    line, clock = rotation(parallel=4)
+    seat = await line.acquire(FLASH, LONG)
+    line.penalise(seat, outcomes.KEY_REFUSED, Refusal(outcomes.KEY_REFUSED, 403))
+    line.release(seat)
+    await clock.advance(KEY_REST_SECONDS)
+    return line, clock, await line.acquire(FLASH, LONG)
+
+
+async def test_while_one_call_tests_a_mended_key_the_others_wait_for_what_it_brings() -> None:
+    line, _, test = await under_test()
+    order: list[str] = []
+    others = [waiting(line, FLASH, order, name) for name in "ab"]
+    await turns()
+    assert (line.waiting, order) == (2, [])
+    line.answered(test)
+    line.release(test)
+    await asyncio.gather(*others)
+
+    assert order == ["a", "b"]
+
+
+async def test_a_key_that_fails_its_test_ends_those_who_waited_for_it() -> None:
+    line, _, test = await under_test()
+    other = waiting(line, FLASH, [], "a")
+    await turns()
+    line.penalise(test, outcomes.KEY_REFUSED, Refusal(outcomes.KEY_REFUSED, 403))
+    line.release(test)
+    with pytest.raises(Exhausted) as caught:
+        await other
+
+    assert caught.value.verdict is outcomes.NO_KEY_LEFT
+
+
+async def test_a_key_that_is_only_out_of_quota_has_passed_its_test() -> None:
+    line, clock, test = await under_test()
+    limited = outcomes.of_status(429)
+    line.penalise(test, limited, Refusal(limited, 429, retry_seconds=1.0))
+    line.release(test)
+    await clock.advance(5.0)
+    await line.acquire(FLASH, LONG)
+
+    assert [project.keys_out for project in line.projects()] == [()]
+
+
+async def test_a_test_that_its_task_breaks_off_is_made_by_the_next_call() -> None:
+    line, _, test = await under_test()
+    line.release(test)
+    again = await line.acquire(FLASH, LONG)
+
+    assert again.access == test.access
+    assert [len(project.keys_out) for project in line.projects()] == [1]

@@ -54,6 +54,7 @@ class Project:
         self.running = 0
         self.cool_until = 0.0
         self.refused: dict[Access, Refused] = {}
+        self._tested: set[Access] = set()
         self._starts: deque[float] = deque()
         self._resting: dict[str, float] = {}
         self._limited = 0
@@ -61,11 +62,21 @@ class Project:
 
     def usable(self, now: float) -> list[Access]:
         """The keys in rotation."""
-        return [key for key in self.keys if key not in self.refused or self.refused[key].until <= now]
+        return [
+            key
+            for key in self.keys
+            if key not in self._tested and (key not in self.refused or self.refused[key].until <= now)
+        ]
+
+    def hopeful(self, now: float) -> bool:
+        """Whether a key is in rotation, or under test by a call that may bring it back."""
+        return bool(self._tested) or bool(self.usable(now))
 
     def free_at(self, now: float, model: str) -> float | None:
         """When a call of `model` may begin: `now`, a later time, or None when a call has to end first."""
         self._forget(now)
+        if not self.usable(now):  # its only hope is under test
+            return None
         # After a 429 one call goes ahead to see; the rest would only collect more of them.
         if self.running >= (1 if self._limited else self.parallel):
             return None
@@ -91,16 +102,21 @@ class Project:
         self.running += 1
         key = keys[self._turn % len(keys)]
         if key in self.refused:  # its rest is over, and this call is the one that sees whether it was mended
-            self.refused[key] = Refused(now + KEY_REST_SECONDS, self.refused[key].reason)
+            self._tested.add(key)
         return key
 
-    def end(self) -> None:
+    def end(self, key: Access) -> None:
         """A call ended, however."""
         self.running -= 1
+        self._tested.discard(key)
 
     def answered(self, key: Access) -> bool:
         """The upstream took the key and had quota; whether the key had been refused before."""
         self._limited = 0
+        return self.accepted(key)
+
+    def accepted(self, key: Access) -> bool:
+        """The upstream took the key, whatever it said then; whether the key had been refused before."""
         return self.refused.pop(key, None) is not None
 
     def limited(self, now: float, *, wait_seconds: float | None, daily_of: str | None, roll: float) -> float:

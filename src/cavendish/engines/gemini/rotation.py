@@ -137,7 +137,7 @@ class Rotation:
 
     def release(self, seat: Seat) -> None:
         """The call ended, however it did; first say how, then release."""
-        seat.project.end()
+        seat.project.end(seat.access)
         self._model(seat.project, seat.model).end()
         self._serve()
 
@@ -145,13 +145,15 @@ class Rotation:
         """The upstream answered as it should."""
         self._model(seat.project, seat.model).answered()
         if seat.project.answered(seat.access):
-            log.info("a key is accepted again", key=seat.access.name)
+            self._tell_accepted(seat)
 
     def penalise(self, seat: Seat, verdict: Verdict, refusal: Refusal | None) -> None:
         """Remember what an event says about the quota, the key, the upstream id or the upstream."""
         now = self._clock.monotonic()
         status = refusal.status if refusal else None
         said = refusal.said if refusal else None
+        if refusal is not None and verdict.penalty != "key" and seat.project.accepted(seat.access):
+            self._tell_accepted(seat)
         match verdict.penalty:
             case "none":
                 self.answered(seat)
@@ -185,6 +187,9 @@ class Rotation:
                         "the upstream fails again and again and is left alone",
                         model=seat.model, place=seat.project.place, status=status,
                     )  # fmt: skip
+
+    def _tell_accepted(self, seat: Seat) -> None:
+        log.info("a key is accepted again", key=seat.access.name)
 
     def projects(self) -> tuple[ProjectReport, ...]:
         """For the operator."""
@@ -269,7 +274,7 @@ class Rotation:
                 continue
             self._waiters.remove(waiter)
             if waiter.future.done():  # its task has gone away
-                seat.project.end()
+                seat.project.end(seat.access)
                 self._model(seat.project, seat.model).end()
             else:
                 waiter.future.set_result(seat)
@@ -293,7 +298,7 @@ class Rotation:
         ]
         if not there:
             raise Exhausted(outcomes.NO_MODEL_LEFT)
-        ways = [(project, name, self._way_at(project, name, now)) for project, name in there if project.usable(now)]
+        ways = [(project, name, self._way_at(project, name, now)) for project, name in there if project.hopeful(now)]
         if not ways:
             raise Exhausted(outcomes.NO_KEY_LEFT)
         free = [(project, name) for project, name, at in ways if at is not None and at <= now]
