@@ -113,12 +113,14 @@ def test_an_upstream_that_fails_in_a_row_is_left_alone_longer_each_time_and_one_
     assert not model.failed(1.0), "a call that was under way before tells nothing new"
 
     assert (model.state(10.0), model.free_at(10.0)) == ("half_open", 10.0)
-    model.begin(10.0)
+    assert model.begin(10.0)
     assert model.free_at(10.0) is None
     assert model.failed(11.0)
+    model.end_probe()
     assert model.free_at(12.0) == 31.0
-    model.begin(31.0)
+    assert model.begin(31.0)
     model.answered()
+    model.end_probe()
     assert (model.state(31.0), model.free_at(31.0), model.failures) == ("closed", 31.0, 0)
 
 

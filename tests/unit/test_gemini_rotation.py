@@ -280,3 +280,23 @@ async def test_a_test_that_its_task_breaks_off_is_made_by_the_next_call() -> Non
 
     assert again.access == test.access
     assert [len(project.keys_out) for project in line.projects()] == [1]
+
+
+async def test_an_older_call_that_ends_lets_no_second_one_look_whether_a_model_is_well() -> None:
+    line, clock = rotation(parallel=16)
+    old = [await line.acquire(PRO, LONG) for _ in range(FAILURES_TO_OPEN + 2)]
+    for seat in old[:FAILURES_TO_OPEN]:
+        line.penalise(seat, outcomes.of_status(503), None)
+        line.release(seat)
+    await clock.advance(FIRST_PAUSE_SECONDS)
+    probe = await line.acquire(PRO, LONG)
+    second = waiting(line, PRO, [], "second")
+    await turns()
+    line.release(old[-1])  # broken off by its task
+    await turns()
+    assert not second.done()
+    line.answered(probe)
+    line.release(probe)
+
+    assert (await second).model == "pro"
+    assert (probe.probes, old[0].probes) == (True, False)

@@ -192,24 +192,24 @@ class UpstreamModel:
             case "half_open":
                 return None if self._probing else now
 
-    def begin(self, now: float) -> None:
-        """A call begins."""
-        if self.state(now) == "half_open":
-            self._probing = True
+    def begin(self, now: float) -> bool:
+        """A call begins; whether it is the one that looks. That one, and no older call, must `end_probe`."""
+        if self.state(now) != "half_open":
+            return False
+        self._probing = True
+        return True
 
-    def end(self) -> None:
-        """A call ended without an opinion about the upstream."""
+    def end_probe(self) -> None:
+        """The call that looks ended, however."""
         self._probing = False
 
     def answered(self) -> None:
         """The upstream did what it should, be it a refusal."""
         self.failures = 0
         self._pause = FIRST_PAUSE_SECONDS
-        self._probing = False
 
     def failed(self, now: float) -> bool:
         """An error of the upstream's own, or silence; whether that opened the breaker."""
-        self._probing = False
         self.failures += 1
         if self.failures < FAILURES_TO_OPEN or now < self.open_until:
             return False

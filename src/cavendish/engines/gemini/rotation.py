@@ -43,11 +43,12 @@ class Away(Exception):
 
 
 class Seat(msgspec.Struct, frozen=True):
-    """Leave to make one call."""
+    """Leave to make one call. `probes`: it looks whether the model is well again."""
 
     project: Project
     access: Access
     model: str
+    probes: bool = False
 
 
 class _Wish(msgspec.Struct, frozen=True):
@@ -137,8 +138,7 @@ class Rotation:
 
     def release(self, seat: Seat) -> None:
         """The call ended, however it did; first say how, then release."""
-        seat.project.end(seat.access)
-        self._model(seat.project, seat.model).end()
+        self._vacate(seat)
         self._serve()
 
     def answered(self, seat: Seat) -> None:
@@ -248,6 +248,11 @@ class Rotation:
     def _first_there(self, project: Project, models: tuple[str, ...], now: float) -> str | None:
         return next((name for name in models if not self._model(project, name).gone(now)), None)
 
+    def _vacate(self, seat: Seat) -> None:
+        seat.project.end(seat.access)
+        if seat.probes:
+            self._model(seat.project, seat.model).end_probe()
+
     def _serve(self) -> None:
         """Give out what there is, first come, first served, and be back when time alone brings more."""
         if self._timer is not None:
@@ -274,8 +279,7 @@ class Rotation:
                 continue
             self._waiters.remove(waiter)
             if waiter.future.done():  # its task has gone away
-                seat.project.end(seat.access)
-                self._model(seat.project, seat.model).end()
+                self._vacate(seat)
             else:
                 waiter.future.set_result(seat)
         if soonest is not None and self._waiters:
@@ -304,8 +308,8 @@ class Rotation:
         free = [(project, name) for project, name, at in ways if at is not None and at <= now]
         if free:
             project, name = min(free, key=lambda way: (way[0].running / way[0].parallel, way[0].requests(now)))
-            self._model(project, name).begin(now)
-            return Seat(project, project.begin(now), name), None
+            probes = self._model(project, name).begin(now)
+            return Seat(project, project.begin(now), name, probes), None
         later = [at for *_, at in ways if at is not None]
         soonest = min(later, default=None)
         if len(later) == len(ways) and soonest is not None and soonest > until:  # else a call that ends may make room
