@@ -18,8 +18,8 @@ FIRST_SHARE = 0.6
 """Of a task's time for the first engine, when another may have to draw in what is left."""
 _GRACE_SECONDS = 0.5
 _GRACE_SHARE = 0.05
-"""An engine that minds its time gets so much of the task's time, at most half a second, to end by itself, with the better
-word. It is less than what the worker keeps for storing, so that nothing that was used is lost to the worker's limit."""
+"""An engine that minds its time gets so much of the task's time, at most half a second, to end by itself, with the
+better word. It is less than what is kept for storing, so that nothing that was used is lost to the worker's limit."""
 
 log = structlog.get_logger("cavendish.router")
 
