@@ -40,7 +40,7 @@ class Silent:
 def work(task_id: str, *images: str) -> Work:
     given = {"prompt": "a cat"} | ({"image_urls": list(images)} if images else {})
     param = json.dumps({"model": "google/nano-banana-edit" if images else "google/nano-banana", "input": given})
-    return Work(TaskId(task_id), AccountId(1), "token", 1, 0, "google/nano-banana-edit", param, "http://pictures.test", ())
+    return Work(TaskId(task_id), AccountId(1), "token", 1, 0, "google/nano-banana", param, "http://pictures.test", ())
 
 
 async def test_input_images_are_fetched_when_there_is_room_and_tasks_without_any_do_not_wait(tmp_path: Path) -> None:

@@ -386,6 +386,15 @@ async def test_the_deadline_ends_a_wait_for_quota_as_busy_and_a_silent_call_as_t
     assert called.code == "timeout"
 
 
+async def test_an_answer_without_a_picture_does_not_hide_that_there_was_no_quota_for_the_next_call() -> None:
+    async with google(gives(answer())) as upstream, gemini(upstream, requests_per_minute=1) as engine:
+        error = await failure(engine)
+
+    assert error.code == "engine_busy"
+    assert error.usage is not None
+    assert len(upstream.calls) == 1
+
+
 async def test_the_time_of_a_patient_request_begins_with_its_first_call() -> None:
     free = asyncio.Event()
 

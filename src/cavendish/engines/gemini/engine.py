@@ -218,7 +218,8 @@ class _Attempt:
 
     def judge(self, verdict: Verdict) -> None:
         """Go on, or not. Raises _GivenUp."""
-        self.last = verdict
+        if verdict.penalty != "none":  # what an answer lacked says nothing about what the next call waits for
+            self.last = verdict
         if verdict.decision == "retry":
             self.tries += 1
             if self.tries >= verdict.most_tries:
