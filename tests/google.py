@@ -19,6 +19,7 @@ JsonObject = dict[str, Any]
 Step = Callable[["Call"], Awaitable[web.StreamResponse]]
 
 RATIOS = {"1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"}
+TURNS = 20
 PICTURE = png(32, 32)
 OTHER_PICTURE = jpeg(32, 32)
 
@@ -121,6 +122,8 @@ def gives_raw(body: bytes, status: int = 200, *, piece: int = 0) -> Step:
         await response.prepare(call.request)
         for at in range(0, len(body), piece):
             await response.write(body[at : at + piece])
+            for _ in range(TURNS):  # the reader, in the same event loop, gets its turn between two pieces
+                await asyncio.sleep(0)
         await response.write_eof()
         return response
 

@@ -56,6 +56,7 @@ class ImageRequest(msgspec.Struct, frozen=True):
 
     `within_seconds`: how long the engine may take; None: as long as it likes. Whoever waits for others must end in
     time with a word for what it waited for; the worker's own limit, a little later, only says `timeout`.
+    `patient`: that time begins with `started`, however long the wait for capacity before it.
     """
 
     task_id: str
@@ -70,6 +71,7 @@ class ImageRequest(msgspec.Struct, frozen=True):
     images: tuple[InputImage, ...] = ()
     seed: int | None = None
     within_seconds: float | None = None
+    patient: bool = False
 
 
 class EngineImage(msgspec.Struct, frozen=True):
@@ -81,8 +83,9 @@ class EngineImage(msgspec.Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """Makes a picture. Raises EngineError for every outcome that is not one, with what that used upstream, and
-    EngineUnavailable when it broke off and another attempt may help.
+    """Makes a picture. Raises EngineError for every outcome that is not one, with what that used upstream,
+    EngineUnavailable when it broke off and another attempt may help, and NoCapacity, to the patient only, when it has
+    begun nothing and should not be waited for in a worker's slot.
     """
 
     @property
@@ -248,8 +251,8 @@ class WorkQueue(Protocol):
     async def end_lease(self, token: str) -> None:
         """The holder leaves, holding nothing."""
 
-    async def claim(self, token: str, limit: int) -> list[Work]:
-        """Up to `limit` waiting tasks in fair order; none when the lease is over."""
+    async def claim(self, token: str, limit: int, without: Sequence[str] = ()) -> list[Work]:
+        """Up to `limit` waiting tasks in fair order, of no model in `without`; none when the lease is over."""
 
     async def held(self, token: str) -> list[Work]:
         """Everything that the lease holds, also what was claimed by an answer that got lost."""

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from cavendish.clock import SystemClock
-from cavendish.domain.errors import EngineError
+from cavendish.domain.errors import EngineError, NoCapacity
 from cavendish.domain.retry import Backoff
 from cavendish.engines.gemini.access import ApiKey, read_keys
 from cavendish.engines.gemini.engine import Gemini
@@ -384,6 +384,49 @@ async def test_the_deadline_ends_a_wait_for_quota_as_busy_and_a_silent_call_as_t
 
     assert (waited.value.code, begun) == ("engine_busy", [])
     assert called.code == "timeout"
+
+
+async def test_an_answer_without_a_picture_does_not_hide_that_there_was_no_quota_for_the_next_call() -> None:
+    async with google(gives(answer())) as upstream, gemini(upstream, requests_per_minute=1) as engine:
+        error = await failure(engine)
+
+    assert error.code == "engine_busy"
+    assert error.usage is not None
+    assert len(upstream.calls) == 1
+
+
+async def test_the_time_of_a_patient_request_begins_with_its_first_call() -> None:
+    free = asyncio.Event()
+
+    async def held(call: Any) -> Any:
+        await free.wait()
+        return await gives(picture())(call)
+
+    async with google(gives(picture()), held) as upstream, gemini(upstream, parallel=1) as engine:
+        await drawn(engine)
+        first = asyncio.create_task(drawn(engine))
+        await upstream.until_called(2)
+        patient = asyncio.create_task(drawn(engine, wanted(within_seconds=0.3, patient=True)))
+        await asyncio.wait({patient}, timeout=0.5)
+        free.set()
+        made = [await first, await patient]
+        silent = await failure(engine, wanted(within_seconds=0.0, patient=True))
+
+    assert [one.data for one in made] == [PICTURE] * 2
+    assert silent.code == "timeout"
+
+
+async def test_a_patient_request_for_a_model_that_is_ill_is_sent_away_before_anything_begins() -> None:
+    begun: list[str] = []
+    async with google(afterwards=refuses(500, "INTERNAL")) as upstream, gemini(upstream) as engine:
+        for _ in range(2):
+            await failure(engine, wanted(within_seconds=1.0))
+        calls = len(upstream.calls)
+        with pytest.raises(NoCapacity) as caught:
+            await engine.generate(wanted(patient=True), lambda: begun.append("started"))
+
+    assert (len(upstream.calls), begun) == (calls, [])
+    assert 1 < caught.value.seconds <= 10
 
 
 async def test_no_more_calls_are_under_way_than_a_project_may_have_and_all_get_their_turn() -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.google import PICTURE, google, picture
-from tests.integration.test_gemini_engine import ONE, drawn, failure, gemini
+from cavendish.engines.gemini.access import ApiKey
+from cavendish.engines.gemini.answer import Refusal
+from cavendish.engines.gemini.client import MAX_REFUSAL_BYTES, GeminiClient
+from tests.google import PICTURE, JsonObject, envelope, gives_raw, google, picture
+from tests.integration.test_gemini_engine import FLASH, ONE, drawn, failure, gemini, wanted
 from tests.loopback import Visit, loopback_server
 
 
@@ -68,6 +71,37 @@ async def test_the_environment_s_proxy_is_not_used_and_the_operator_s_is(monkeyp
     assert made.data == PICTURE
     assert proxy.visits[0].target.startswith("http://google.example/v1beta/models/")
     assert proxy.visits[0].headers["x-goog-api-key"] == ONE
+
+
+@pytest.mark.parametrize(
+    ("body", "decision", "seconds"),
+    [
+        (envelope(429, "RESOURCE_EXHAUSTED", "out of quota " * 80, retry_delay="47s"), "next_key", 47.0),
+        (envelope(400, "INVALID_ARGUMENT", "not valid " * 80, reason="API_KEY_INVALID"), "next_key", None),
+    ],
+    ids=["429 whose wait comes last", "400 about the key"],
+)
+async def test_a_refusal_is_read_to_its_end_in_whatever_pieces_it_comes(
+    body: JsonObject, decision: str, seconds: float | None
+) -> None:
+    said = json.dumps(body).encode()
+    client = GeminiClient(silence_seconds=5.0)
+    async with google(gives_raw(said, body["error"]["code"], piece=len(said) // 2)) as upstream:
+        refusal = await client.call(ApiKey("a", 1, ONE, upstream.url), FLASH, wanted())
+        await client.aclose()
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.verdict.decision, refusal.retry_seconds) == (decision, seconds)
+
+
+async def test_a_refusal_without_end_is_read_no_further_than_it_needs() -> None:
+    client = GeminiClient(silence_seconds=5.0)
+    async with google(gives_raw(b"{" + b" " * 4 * MAX_REFUSAL_BYTES, 503, piece=MAX_REFUSAL_BYTES)) as upstream:
+        refusal = await client.call(ApiKey("a", 1, ONE, upstream.url), FLASH, wanted())
+        await client.aclose()
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.verdict.code) == (503, "engine_busy")
 
 
 def test_a_process_that_starts_loads_neither_an_http_client_nor_the_vendor_s_packages(tmp_path: Path) -> None:

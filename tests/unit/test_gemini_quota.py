@@ -29,7 +29,7 @@ def test_no_more_requests_begin_in_any_minute_than_the_quota_has() -> None:
     for now in (0.0, 10.0, 20.0):
         assert subject.free_at(now, M) == now
         subject.begin(now)
-        subject.end()
+        subject.end(ONE)
 
     assert subject.free_at(30.0, M) == 60.0
     assert subject.free_at(60.0, M) == 60.0
@@ -44,7 +44,7 @@ def test_no_more_calls_are_under_way_than_may_be() -> None:
     subject.begin(0.0)
 
     assert subject.free_at(1.0, M) is None
-    subject.end()
+    subject.end(ONE)
     assert subject.free_at(1.0, M) == 1.0
 
 
@@ -59,9 +59,9 @@ def test_after_a_429_the_project_rests_as_long_as_it_was_told_and_then_one_call_
     for _ in range(2):
         subject.begin(0.0)
     assert limited(subject, 1.0, wait=30.0) == 30.0
-    subject.end()
+    subject.end(ONE)
     assert subject.free_at(2.0, M) is None, "the other call is still under way"
-    subject.end()
+    subject.end(ONE)
     assert subject.free_at(2.0, M) == 31.0
     key = subject.begin(31.0)
     assert subject.free_at(31.0, M) is None, "one goes ahead to see"
@@ -113,12 +113,14 @@ def test_an_upstream_that_fails_in_a_row_is_left_alone_longer_each_time_and_one_
     assert not model.failed(1.0), "a call that was under way before tells nothing new"
 
     assert (model.state(10.0), model.free_at(10.0)) == ("half_open", 10.0)
-    model.begin(10.0)
+    assert model.begin(10.0)
     assert model.free_at(10.0) is None
     assert model.failed(11.0)
+    model.end_probe()
     assert model.free_at(12.0) == 31.0
-    model.begin(31.0)
+    assert model.begin(31.0)
     model.answered()
+    model.end_probe()
     assert (model.state(31.0), model.free_at(31.0), model.failures) == ("closed", 31.0, 0)
 
 

@@ -1,5 +1,7 @@
 """Input images made fit: turned, converted, shrunk; and left alone, byte for byte, where nothing is to be done."""
 
+import random
+
 import pytest
 from PIL import Image
 
@@ -7,6 +9,7 @@ from cavendish.domain.errors import BadImage, EngineError
 from cavendish.engines.gemini.inputs import VERTEX_IMAGE_BYTES, InputLimits, fitted
 from cavendish.engines.gemini.request import body_of, encoded_length
 from cavendish.images import prepare
+from cavendish.images.limits import MAX_BYTES
 from cavendish.images.service import PillowImages
 from cavendish.ports import ImageFormat, ImageRequest, InputImage
 from tests.imagery import SRGB_PROFILE, decoded, encoded, exif_orientation, jpeg, picture, png, webp
@@ -50,6 +53,16 @@ def test_turning_goes_the_right_way() -> None:
 def test_what_is_no_whole_image_is_refused(data: bytes) -> None:
     with pytest.raises(BadImage):
         prepare.upright(data)
+
+
+def test_what_turning_made_longer_than_a_caller_may_send_is_still_made_fit() -> None:
+    noise = Image.frombytes("L", (5700, 5700), random.Random(1).randbytes(5700 * 5700))
+    turned = encoded(noise, "png", compress_level=0)
+    assert len(turned) > MAX_BYTES
+    fit = prepare.fitted(InputImage(turned, "png", 5700, 5700), ALL, VERTEX_IMAGE_BYTES)
+
+    assert len(fit.data) <= VERTEX_IMAGE_BYTES
+    assert decoded(fit.data).size == (fit.width, fit.height)
 
 
 def test_an_image_that_fits_is_the_same_object() -> None:

@@ -1,5 +1,7 @@
 """Engines that step in: only when somebody said so, and only where the first one was at fault."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -70,6 +72,26 @@ async def test_when_both_fail_the_second_s_word_is_told_with_what_both_used() ->
 
     assert caught.value.code == "no_image"
     assert caught.value.usage == Usage((UpstreamTokens("g", calls=3),))
+
+
+async def test_a_second_engine_that_hangs_is_stopped_and_what_the_first_one_used_is_told() -> None:
+    hanging = ScriptedEngine(Blocked(PICTURE))
+    router = Router(ScriptedEngine(error("engine_error", 1)), {REQUEST.model: hanging})
+    with pytest.raises(EngineError) as caught:
+        async with asyncio.timeout(5):  # the worker's own limit, which knows nothing of what was used
+            await router.generate(msgspec.structs.replace(REQUEST, within_seconds=0.05), lambda: None)
+
+    assert caught.value.code == "timeout"
+    assert caught.value.usage == Usage((UpstreamTokens("g", calls=1),))
+    assert hanging.canceled == 1
+
+
+async def test_where_another_may_step_in_nobody_waits_for_capacity_without_end() -> None:
+    first, second = ScriptedEngine(error("engine_busy")), ScriptedEngine(PICTURE)
+    patient = msgspec.structs.replace(REQUEST, within_seconds=10.0, patient=True)
+    await Router(first, {REQUEST.model: second}).generate(patient, lambda: None)
+
+    assert [first.requests[0].patient, second.requests[0].patient] == [False, False]
 
 
 async def test_each_engine_is_reported_with_its_models_and_closed_once() -> None:

@@ -8,6 +8,7 @@ CavendishError
 │   ├── RateLimited             rate_limited
 │   └── InsufficientCredits     insufficient_credits
 ├── EngineError                 one task's outcome; carries the FailCode that the caller will read
+├── NoCapacity                  the engine cannot begin with this model for some seconds; the task waits on, unharmed
 ├── BadImage                    bytes that are not an image we take, or a URL that gives none
 ├── AddressRefused              an outbound URL that leads where we do not go
 ├── LeaseLost                   another worker holds the task now; nothing was changed
@@ -131,6 +132,19 @@ class EngineError(CavendishError):
         super().__init__(text)
         self.code: FailCode = code
         self.usage = usage
+
+
+class NoCapacity(CavendishError):
+    """The engine has begun nothing, and cannot begin with this model for about `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            Text(
+                en=f"The engine cannot begin with this model for {seconds:.0f} s",
+                zh=f"引擎在 {seconds:.0f} 秒内无法开始处理该模型",
+            )
+        )
+        self.seconds = seconds
 
 
 class BadImage(CavendishError):

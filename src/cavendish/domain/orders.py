@@ -122,5 +122,6 @@ class Caller(msgspec.Struct, frozen=True):
     operator: bool = False
 
 
-ReturnReason = Literal["stopping", "fault"]
-"""Why a holder gives a task back: it stops (no harm), or could not bring it to an outcome (one fault counted)."""
+ReturnReason = Literal["stopping", "no_capacity", "fault"]
+"""Why a holder gives a task back: it stops, or its engine cannot begin (no harm), or it could not bring the task to an
+outcome (one fault counted)."""

@@ -17,7 +17,9 @@ from cavendish.ports import Engine, EngineImage, ImageRequest
 FIRST_SHARE = 0.6
 """Of a task's time for the first engine, when another may have to draw in what is left."""
 _GRACE_SECONDS = 0.5
-"""An engine that minds its time gets this much to end by itself, with the better word."""
+_GRACE_SHARE = 0.05
+"""An engine that minds its time gets so much of the task's time, at most half a second, to end by itself, with the
+better word. It is less than what is kept for storing, so that nothing that was used is lost to the worker's limit."""
 
 log = structlog.get_logger("cavendish.router")
 
@@ -51,9 +53,10 @@ class Router:
             return await self._first.generate(request, started)
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        grace = min(_GRACE_SECONDS, (request.within_seconds or float("inf")) * _GRACE_SHARE)
         once = _Once(started)
         try:
-            return await _within(self._first, _shared(request), once)
+            return await _within(self._first, _shared(request), once, grace)
         except EngineError as error:
             if not another_may_serve(error.code):
                 raise
@@ -63,7 +66,8 @@ class Router:
         )
         left = None if request.within_seconds is None else max(0.0, request.within_seconds - (loop.time() - begun))
         try:
-            made = await second.generate(msgspec.structs.replace(request, within_seconds=left), once)
+            request = msgspec.structs.replace(request, within_seconds=left, patient=False)
+            made = await _within(second, request, once, grace)
         except EngineError as error:
             raise EngineError(error.code, error.text, total((used, error.usage))) from error
         return _noted(made, second.name, self._first.name, used)
@@ -122,14 +126,16 @@ class _Once:
 
 
 def _shared(request: ImageRequest) -> ImageRequest:
-    if request.within_seconds is None:
-        return request
-    return msgspec.structs.replace(request, within_seconds=request.within_seconds * FIRST_SHARE)
+    """What the first engine is asked for. Nobody is patient where another may step in."""
+    within = None if request.within_seconds is None else request.within_seconds * FIRST_SHARE
+    return msgspec.structs.replace(request, within_seconds=within, patient=False)
 
 
-async def _within(engine: Engine, request: ImageRequest, started: Callable[[], None]) -> EngineImage:
+async def _within(
+    engine: Engine, request: ImageRequest, started: Callable[[], None], grace_seconds: float
+) -> EngineImage:
     """The engine's picture; one that does not mind its time is stopped."""
-    most = None if request.within_seconds is None else request.within_seconds + _GRACE_SECONDS
+    most = None if request.within_seconds is None else request.within_seconds + grace_seconds
     try:
         async with asyncio.timeout(most):
             return await engine.generate(request, started)

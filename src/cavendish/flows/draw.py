@@ -9,16 +9,17 @@ import msgspec
 import structlog
 
 from cavendish.domain.aspect import nearest_ratio
-from cavendish.domain.catalog import Catalog
+from cavendish.domain.catalog import Catalog, Model
 from cavendish.domain.errors import AddressRefused, BadImage, BlobMissing, BlobsUnavailable, EngineError
-from cavendish.domain.files import file_blob, referred_file
+from cavendish.domain.files import MAX_IMAGE_BYTES, file_blob, referred_file
 from cavendish.domain.inputs import InputPolicy, TaskInput, is_inline, read_input
 from cavendish.domain.orders import Success, Work
 from cavendish.domain.results import RESULTS_PATH, input_blob, is_name, new_name, result_blob
 from cavendish.domain.retry import Backoff
 from cavendish.domain.text import Text
 from cavendish.domain.usage import Usage
-from cavendish.ports import Blobs, Clock, Engine, Fetcher, ImageRequest, Images, InputImage
+from cavendish.flows.memory import ByteBudget, Share
+from cavendish.ports import Blobs, Clock, Engine, EngineImage, Fetcher, ImageRequest, Images, InputImage
 
 STORE_TRIES = 5
 STORE_BACKOFF = Backoff(first_seconds=0.5, most_seconds=8.0)
@@ -26,6 +27,9 @@ STORE_BACKOFF = Backoff(first_seconds=0.5, most_seconds=8.0)
 STORING_SHARE = 0.1
 MOST_STORING_SECONDS = 10.0
 """Of an attempt's time: a picture that may have cost money must not be lost because converting it took too long."""
+
+INPUT_MEMORY_BYTES = 1024 * 1024 * 1024
+"""Of input images in one worker process: they stay in memory while their task waits for the engine's capacity."""
 
 log = structlog.get_logger("cavendish.draw")
 
@@ -60,8 +64,11 @@ class Draw:
         blobs: Blobs,
         clock: Clock,
         deadline_seconds: float | None = None,
+        input_memory_bytes: int = INPUT_MEMORY_BYTES,
     ) -> None:
-        """`deadline_seconds`: how long the worker lets one attempt take; the engine is told to end before that."""
+        """`deadline_seconds`: how long the worker lets the engine take from its start; it is told to end before that.
+        As long may fetching the input images take.
+        """
         self._catalog = catalog
         self._engine = engine
         self._images = images
@@ -69,6 +76,7 @@ class Draw:
         self._blobs = blobs
         self._clock = clock
         self._deadline_seconds = deadline_seconds
+        self._memory = ByteBudget(input_memory_bytes)
         self._decoder = msgspec.json.Decoder(_Param)
 
     async def __call__(self, work: Work, progress: Progress) -> Success:
@@ -81,12 +89,35 @@ class Draw:
             EngineError: the task's outcome is a failure with that code.
             BlobsUnavailable: the storage did not take the picture; another attempt may work.
         """
-        begun = self._clock.monotonic()
         param = self._decoder.decode(work.param)
         model = self._catalog.find(param.model)
         # Addresses were judged at create and are judged again when connecting; here only the meaning is read.
         wanted = read_input(model, param.input, InputPolicy(True, work.public_url + RESULTS_PATH))
-        inputs = await self._inputs(work, wanted)
+        # As much as the images may have; what they do have is known only when they are here.
+        async with self._memory.taken(len(wanted.images) * MAX_IMAGE_BYTES) as memory:
+            made = await self._made(work, model, wanted, progress, memory)
+        if made.usage is not None:
+            progress.used(made.usage)
+        try:
+            data, info = await self._images.deliverable(made.data, wanted.output_format)
+        except BadImage as error:
+            raise EngineError(
+                "engine_error",
+                Text(
+                    en=f"The engine returned bytes that are not a usable image: {error.text.en}",
+                    zh=f"引擎返回的数据不是可用的图片：{error.text.zh}",
+                ),
+            ) from error
+        name = new_name(wanted.output_format)
+        await self._store(result_blob(name), data)
+        return Success(name, info.width, info.height, made.note)
+
+    async def _made(
+        self, work: Work, model: Model, wanted: TaskInput, progress: Progress, memory: Share
+    ) -> EngineImage:
+        async with asyncio.timeout(self._deadline_seconds):
+            inputs = await self._inputs(work, wanted)
+        memory.shrink(sum(len(image.data) for image in inputs))
         ratio = wanted.aspect_ratio
         if ratio == "auto":
             choices = [r for r in model.row.ratios if r != "auto"]
@@ -104,36 +135,22 @@ class Draw:
             output_format=wanted.output_format,
             images=inputs,
             seed=wanted.seed,
-            within_seconds=self._within_seconds(begun),
+            within_seconds=self._within_seconds(),
+            patient=True,
         )
         try:
-            made = await self._engine.generate(request, progress)
+            return await self._engine.generate(request, progress)
         except EngineError as error:
             if error.usage is not None:
                 progress.used(error.usage)
             raise
-        if made.usage is not None:
-            progress.used(made.usage)
-        try:
-            data, info = await self._images.deliverable(made.data, wanted.output_format)
-        except BadImage as error:
-            raise EngineError(
-                "engine_error",
-                Text(
-                    en=f"The engine returned bytes that are not a usable image: {error.text.en}",
-                    zh=f"引擎返回的数据不是可用的图片：{error.text.zh}",
-                ),
-            ) from error
-        name = new_name(wanted.output_format)
-        await self._store(result_blob(name), data)
-        return Success(name, info.width, info.height, made.note)
 
-    def _within_seconds(self, begun: float) -> float | None:
-        """What is left for the engine, with some time kept for checking, converting and storing its picture."""
+    def _within_seconds(self) -> float | None:
+        """What the engine may take, with some time kept for checking, converting and storing its picture."""
         if self._deadline_seconds is None:
             return None
         kept = min(MOST_STORING_SECONDS, self._deadline_seconds * STORING_SHARE)
-        return max(0.0, self._deadline_seconds - kept - (self._clock.monotonic() - begun))
+        return self._deadline_seconds - kept
 
     async def _store(self, name: str, data: bytes) -> None:
         """A picture that is made, and may have cost money upstream, is worth some patience with a storage outage."""

@@ -9,7 +9,14 @@ from types import MappingProxyType
 import msgspec
 import structlog
 
-from cavendish.domain.errors import BlobsUnavailable, EngineError, LeaseLost, StoreUnavailable, Unavailable
+from cavendish.domain.errors import (
+    BlobsUnavailable,
+    EngineError,
+    LeaseLost,
+    NoCapacity,
+    StoreUnavailable,
+    Unavailable,
+)
 from cavendish.domain.orders import Failure, Outcome, Success, Work
 from cavendish.domain.results import input_blob
 from cavendish.domain.retry import Backoff
@@ -17,6 +24,7 @@ from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS
 from cavendish.domain.text import Text
 from cavendish.domain.usage import TokenPrices, Usage, spend
 from cavendish.flows.draw import Progress
+from cavendish.flows.resting import RestingModels
 from cavendish.ports import Blobs, Clock, WorkQueue
 
 CLAIM_BATCH = 256
@@ -63,7 +71,7 @@ class Worker:
         name: shown beside its lease.
         slots: tasks held at once.
         lease_ttl_seconds: how long its tasks stay its own after it went silent.
-        task_deadline_seconds: the longest that one attempt may take.
+        task_deadline_seconds: the longest that one attempt may take, once its engine has started.
         prices: upstream id -> what it takes.
     """
 
@@ -93,6 +101,7 @@ class Worker:
         self._fences: set[tuple[str, int]] = set()
         self._drawing: dict[str, asyncio.Task[None]] = {}
         self._given_up: set[str] = set()
+        self._resting = RestingModels(clock)
         self._chores: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._claim = asyncio.Lock()
@@ -220,7 +229,7 @@ class Worker:
                             await self._take_up_again(token)
                             want = min(want, self._slots - len(self._held))
                         if want > 0 and not self._stopping:
-                            works = await self._queue.claim(token, want)
+                            works = await self._queue.claim(token, want, self._resting.now())
                             got = len(works)
                             for work in works:
                                 self._take(work)
@@ -272,7 +281,13 @@ class Worker:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _bring_to_an_end(self, work: Work) -> None:
-        result = await self._attempt(work)
+        try:
+            result = await self._attempt(work)
+        except NoCapacity as error:
+            if self._resting.rest(work.model, error.seconds):
+                log.warning("a model rests: its tasks wait in the queue", model=work.model, seconds=error.seconds)
+            await self._until_stored(lambda: self._queue.give_back(work.lease_token, [work], "no_capacity"))
+            return
         work = self._as_held(work)
         if result is None and work.faults + 1 < MAX_ATTEMPTS:
             # Held while it waits: what broke gets a moment to mend before the next attempt.
@@ -307,7 +322,7 @@ class Worker:
                 log.warning("input images could not be removed", task_id=work.id, error=str(error))
 
     async def _attempt(self, work: Work) -> Success | Failure | None:
-        """One attempt; None when it came to no outcome and another may help."""
+        """One attempt; None when it came to no outcome and another may help. Raises NoCapacity."""
         if work.cancel_requested:
             return Failure("canceled", CANCELED)
         current = asyncio.current_task()
@@ -319,19 +334,22 @@ class Worker:
         def started() -> None:
             nonlocal handle
             handle = loop.call_later(MARK_DELAY_SECONDS, self._mark, work)
+            limit.reschedule(loop.time() + self._task_deadline_seconds)  # waiting for capacity does not count
 
         def used(usage: Usage) -> None:
             held = self._as_held(work)
             self._held[current] = msgspec.structs.replace(held, spent=spend(held.spent, usage, self._prices))
 
         try:
-            async with asyncio.timeout(self._task_deadline_seconds):
+            async with asyncio.timeout(None) as limit:
                 return await self._draw(work, _Progress(started, used))
         except asyncio.CancelledError:
             if work.id not in self._given_up:
                 raise
             current.uncancel()
             return Failure("canceled", CANCELED)
+        except NoCapacity:
+            raise
         except EngineError as error:
             return Failure(error.code, error.text)
         except TimeoutError:

@@ -69,9 +69,10 @@ class PgWorkQueue:
         row = await self._database.fetchrow(self._sql["any_worker"])
         return bool(row and row["found"])
 
-    async def claim(self, token: str, limit: int) -> list[Work]:
-        """Up to `limit` waiting tasks, in fair order; none when the lease is over."""
-        works = [_work(row, token) for row in await self._database.fetch(self._sql["claim"], token, limit)]
+    async def claim(self, token: str, limit: int, without: Sequence[str] = ()) -> list[Work]:
+        """Up to `limit` waiting tasks, of no model in `without`, in fair order; none when the lease is over."""
+        rows = await self._database.fetch(self._sql["claim"], token, limit, list(without))
+        works = [_work(row, token) for row in rows]
         self._moved(works)
         return works
 
@@ -93,7 +94,7 @@ class PgWorkQueue:
 
     async def give_back(self, token: str, works: Sequence[Work], reason: ReturnReason) -> None:
         """The tasks wait again, those that are still held under `token`."""
-        name = "give_back" if reason == "stopping" else "give_back_after_fault"
+        name = "give_back_after_fault" if reason == "fault" else "give_back"
         usages, costs = _spent_columns([work.spent for work in works])
         ids, attempts = [work.id for work in works], [work.attempt for work in works]
         await self._database.fetch(self._sql[name], token, ids, attempts, usages, costs)

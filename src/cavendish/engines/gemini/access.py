@@ -35,6 +35,11 @@ class ApiKey(msgspec.Struct, frozen=True):
         """What a report may call it."""
         return key_hint(self.secret)
 
+    @property
+    def place(self) -> str:
+        """Where its models live: one that is gone or ill here may be well elsewhere."""
+        return "AI Studio"
+
     def url(self, model: str) -> str:
         """Where `model` makes pictures."""
         return f"{self.base_url}/v1beta/models/{model}:generateContent"
@@ -59,6 +64,11 @@ class Vertex(msgspec.Struct, frozen=True):
     def hint(self) -> str:
         """What a report may call it."""
         return "application default credentials"
+
+    @property
+    def place(self) -> str:
+        """Where its models live; a location has its own choice of them."""
+        return f"Vertex {self.location}"
 
     def url(self, model: str) -> str:
         """Where `model` makes pictures."""

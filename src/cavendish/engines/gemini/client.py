@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from cavendish import __version__
-from cavendish.engines.gemini.access import Access, ApiKey
+from cavendish.engines.gemini.access import Access, ApiKey, Vertex
 from cavendish.engines.gemini.answer import NotJson, Reading, Refusal, read_answer, read_refusal
 from cavendish.engines.gemini.outcomes import Failed
 from cavendish.engines.gemini.request import body_of
 from cavendish.engines.gemini.scanner import AnswerScanner, TooLarge, WrongBase64
-from cavendish.engines.gemini.vertex import NoCredentials, VertexTokens
+from cavendish.engines.gemini.vertex import NoCredentials, TokenUnreachable, VertexTokens
 from cavendish.ports import ImageRequest
 
 CONNECT_SECONDS = 10.0
@@ -57,7 +57,7 @@ class GeminiClient:
         async with self._post(access, upstream, request) as response:
             if response.status == 200:
                 return await self._reading(response, upstream)
-            said = await response.content.read(MAX_REFUSAL_BYTES)
+            said = await _start_of(response.content)
             secret = access.secret if isinstance(access, ApiKey) else ""
             retry_after = response.headers.get("Retry-After")
             return read_refusal(response.status, said, retry_after, with_images=with_images, secret=secret)
@@ -84,9 +84,13 @@ class GeminiClient:
                 allow_redirects=False,
                 ssl=self._tls or True,
             ) as response:
+                if response.status == 401 and isinstance(access, Vertex):
+                    self._tokens.drop(credentials)
                 yield response
         except NoCredentials as error:
             raise Failed("no_credentials", str(error)) from None
+        except TokenUnreachable as error:
+            raise Failed("unreachable", str(error)) from None
         # `from None`: aiohttp's errors hold the request, and so the key.
         except aiohttp.ClientSSLError as error:
             raise Failed("certificate", _kind(error)) from None
@@ -124,6 +128,14 @@ class GeminiClient:
             raise Failed("too_large", str(error)) from None
         except NotJson as error:
             raise Failed("not_json", str(error)) from None
+
+
+async def _start_of(content: aiohttp.StreamReader) -> bytes:
+    """Up to MAX_REFUSAL_BYTES. Piece by piece, because one read gives no more than what has arrived by then."""
+    said = bytearray()
+    while len(said) < MAX_REFUSAL_BYTES and (piece := await content.readany()):
+        said += piece
+    return bytes(said[:MAX_REFUSAL_BYTES])
 
 
 def _kind(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from cavendish.domain.engine_reports import EngineReport
-from cavendish.domain.errors import EngineError
+from cavendish.domain.errors import EngineError, NoCapacity
 from cavendish.domain.retry import Backoff
 from cavendish.domain.usage import Usage, total
 from cavendish.engines.gemini import outcomes
@@ -19,7 +19,7 @@ from cavendish.engines.gemini.answer import Picture, Reading, Refusal
 from cavendish.engines.gemini.inputs import InputLimits, fitted
 from cavendish.engines.gemini.outcomes import Verdict
 from cavendish.engines.gemini.request import most_images
-from cavendish.engines.gemini.rotation import Exhausted, Rotation, Seat
+from cavendish.engines.gemini.rotation import Away, Exhausted, Rotation, Seat
 from cavendish.ports import Clock, EngineImage, ImageRequest, Images
 
 if TYPE_CHECKING:
@@ -72,11 +72,15 @@ class Gemini:
 
         Raises:
             EngineError: with the word and the sentence of the table, and what was used upstream all the same.
+            NoCapacity: the models are ill and nothing was begun; only to the patient.
         """
-        attempt = _Attempt(request, started)
+        limit = asyncio.timeout(None if request.patient else request.within_seconds)
+        attempt = _Attempt(request, started, limit)
         try:
-            async with asyncio.timeout(request.within_seconds):
+            async with limit:
                 return await self._drawn(attempt)
+        except Away as error:
+            raise NoCapacity(error.seconds) from None
         except TimeoutError:
             verdict = outcomes.STILL_SILENT if attempt.calling else (attempt.last or outcomes.STILL_WAITING)
         except Exhausted as error:
@@ -105,15 +109,13 @@ class Gemini:
             await self._client.aclose()
 
     async def _drawn(self, attempt: "_Attempt") -> EngineImage:
-        loop = asyncio.get_running_loop()
-        within = attempt.request.within_seconds
-        deadline = None if within is None else loop.time() + within
         client = self._client or await self._open()
         request = await fitted(attempt.request, self._limits, self._images)
         models = _in_order(request)
         while True:
-            left = float("inf") if deadline is None else deadline - loop.time()
-            seat = await self._rotation.acquire(models, left)
+            seat = await self._rotation.acquire(
+                models, attempt.left_seconds(), patient=attempt.waits_patiently, again=attempt.has_begun
+            )
             refusal: Refusal | None = None
             try:
                 attempt.begin()
@@ -143,7 +145,7 @@ class Gemini:
             attempt.judge(verdict)
             if verdict.decision == "retry":
                 seconds = self._pause_seconds(attempt, refusal)
-                if deadline is not None and loop.time() + seconds > deadline:
+                if seconds > attempt.left_seconds():
                     raise _GivenUp(verdict)
                 await asyncio.sleep(seconds)
 
@@ -176,21 +178,38 @@ class _GivenUp(Exception):
 class _Attempt:
     """What became of one task so far."""
 
-    def __init__(self, request: ImageRequest, started: Callable[[], None]) -> None:
+    def __init__(self, request: ImageRequest, started: Callable[[], None], limit: asyncio.Timeout) -> None:
         self.request = request
+        self.has_begun = False
         self.tries = 0
         self.calling = False
         self.last: Verdict | None = None
         self.used: list[Usage] = []
         self._started = started
-        self._has_started = False
+        self._limit = limit
+
+    @property
+    def waits_patiently(self) -> bool:
+        """Whether its time has not begun yet."""
+        return self.request.patient and not self.has_begun
+
+    def left_seconds(self) -> float:
+        """Of its time; all of it before the first call of a patient one."""
+        if self.waits_patiently:
+            within = self.request.within_seconds
+            return float("inf") if within is None else within
+        until = self._limit.when()
+        return float("inf") if until is None else until - asyncio.get_running_loop().time()
 
     def begin(self) -> None:
-        """A call begins."""
+        """A call begins; the first one begins the time of a patient request."""
         self.calling = True
-        if not self._has_started:
-            self._has_started = True
-            self._started()
+        if self.has_begun:
+            return
+        if self.waits_patiently and self.request.within_seconds is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + self.request.within_seconds)
+        self.has_begun = True
+        self._started()
 
     def count(self, reading: Reading) -> None:
         """An answer came; drafts and refusals cost, too."""
@@ -199,7 +218,8 @@ class _Attempt:
 
     def judge(self, verdict: Verdict) -> None:
         """Go on, or not. Raises _GivenUp."""
-        self.last = verdict
+        if verdict.penalty != "none":  # what an answer lacked says nothing about what the next call waits for
+            self.last = verdict
         if verdict.decision == "retry":
             self.tries += 1
             if self.tries >= verdict.most_tries:

@@ -40,6 +40,7 @@ class Project:
 
     Args:
         label: the operator's name for it.
+        keys: at least one; all lead to the same place.
         requests_per_minute: begun in any 60 seconds.
         parallel: calls under way.
     """
@@ -47,11 +48,13 @@ class Project:
     def __init__(self, label: str, keys: Sequence[Access], *, requests_per_minute: int, parallel: int) -> None:
         self.label = label
         self.keys = tuple(keys)
+        self.place = self.keys[0].place
         self.requests_per_minute = requests_per_minute
         self.parallel = parallel
         self.running = 0
         self.cool_until = 0.0
         self.refused: dict[Access, Refused] = {}
+        self._tested: set[Access] = set()
         self._starts: deque[float] = deque()
         self._resting: dict[str, float] = {}
         self._limited = 0
@@ -59,11 +62,21 @@ class Project:
 
     def usable(self, now: float) -> list[Access]:
         """The keys in rotation."""
-        return [key for key in self.keys if key not in self.refused or self.refused[key].until <= now]
+        return [
+            key
+            for key in self.keys
+            if key not in self._tested and (key not in self.refused or self.refused[key].until <= now)
+        ]
+
+    def hopeful(self, now: float) -> bool:
+        """Whether a key is in rotation, or under test by a call that may bring it back."""
+        return bool(self._tested) or bool(self.usable(now))
 
     def free_at(self, now: float, model: str) -> float | None:
         """When a call of `model` may begin: `now`, a later time, or None when a call has to end first."""
         self._forget(now)
+        if not self.usable(now):  # its only hope is under test
+            return None
         # After a 429 one call goes ahead to see; the rest would only collect more of them.
         if self.running >= (1 if self._limited else self.parallel):
             return None
@@ -71,6 +84,10 @@ class Project:
         if len(self._starts) >= self.requests_per_minute:
             at = max(at, self._starts[-self.requests_per_minute] + MINUTE_SECONDS)
         return at
+
+    def rests_until(self, model: str) -> float:
+        """When the quota of the day may be back, for that model; a time long ago if it was never used up."""
+        return self._resting.get(model, 0.0)
 
     def requests(self, now: float) -> int:
         """Begun in the last minute."""
@@ -85,16 +102,21 @@ class Project:
         self.running += 1
         key = keys[self._turn % len(keys)]
         if key in self.refused:  # its rest is over, and this call is the one that sees whether it was mended
-            self.refused[key] = Refused(now + KEY_REST_SECONDS, self.refused[key].reason)
+            self._tested.add(key)
         return key
 
-    def end(self) -> None:
+    def end(self, key: Access) -> None:
         """A call ended, however."""
         self.running -= 1
+        self._tested.discard(key)
 
     def answered(self, key: Access) -> bool:
         """The upstream took the key and had quota; whether the key had been refused before."""
         self._limited = 0
+        return self.accepted(key)
+
+    def accepted(self, key: Access) -> bool:
+        """The upstream took the key, whatever it said then; whether the key had been refused before."""
         return self.refused.pop(key, None) is not None
 
     def limited(self, now: float, *, wait_seconds: float | None, daily_of: str | None, roll: float) -> float:
@@ -170,24 +192,24 @@ class UpstreamModel:
             case "half_open":
                 return None if self._probing else now
 
-    def begin(self, now: float) -> None:
-        """A call begins."""
-        if self.state(now) == "half_open":
-            self._probing = True
+    def begin(self, now: float) -> bool:
+        """A call begins; whether it is the one that looks. That one, and no older call, must `end_probe`."""
+        if self.state(now) != "half_open":
+            return False
+        self._probing = True
+        return True
 
-    def end(self) -> None:
-        """A call ended without an opinion about the upstream."""
+    def end_probe(self) -> None:
+        """The call that looks ended, however."""
         self._probing = False
 
     def answered(self) -> None:
         """The upstream did what it should, be it a refusal."""
         self.failures = 0
         self._pause = FIRST_PAUSE_SECONDS
-        self._probing = False
 
     def failed(self, now: float) -> bool:
         """An error of the upstream's own, or silence; whether that opened the breaker."""
-        self._probing = False
         self.failures += 1
         if self.failures < FAILURES_TO_OPEN or now < self.open_until:
             return False

@@ -18,6 +18,10 @@ from cavendish.engines.gemini.quota import Project, UpstreamModel
 from cavendish.ports import Clock
 
 _SHORTEST_WAIT_SECONDS = 0.002
+PATIENCE_SECONDS = 1.0
+"""For longer than this nobody waits here for a model that is ill: its tasks would hold up those of other models."""
+LOOK_SECONDS = 5.0
+"""When to ask again while one call looks whether a model is well again."""
 
 log = structlog.get_logger("cavendish.gemini")
 
@@ -30,17 +34,34 @@ class Exhausted(Exception):
         self.verdict = verdict
 
 
+class Away(Exception):
+    """What was asked for cannot be had for `seconds`; nothing else is in the way, so others may be served meanwhile."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not for {seconds:.0f} s")
+        self.seconds = seconds
+
+
 class Seat(msgspec.Struct, frozen=True):
-    """Leave to make one call."""
+    """Leave to make one call. `probes`: it looks whether the model is well again."""
 
     project: Project
     access: Access
     model: str
+    probes: bool = False
+
+
+class _Wish(msgspec.Struct, frozen=True):
+    """`until`: when waiting ends; a patient one waits on while there may be a seat within `within_seconds` from now."""
+
+    models: tuple[str, ...]
+    within_seconds: float
+    until: float
+    patient: bool
 
 
 class _Waiter(msgspec.Struct, frozen=True):
-    models: tuple[str, ...]
-    until: float
+    wish: _Wish
     future: "asyncio.Future[Seat]"
 
 
@@ -62,7 +83,7 @@ class Rotation:
             for label, keys in by_label.items()
         ]
         self._clock = clock
-        self._models: dict[str, UpstreamModel] = {}
+        self._models: dict[tuple[str, str], UpstreamModel] = {}  # by place and upstream id
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -81,19 +102,29 @@ class Rotation:
         """Calls that may be under way."""
         return sum(project.parallel for project in self._projects)
 
-    async def acquire(self, models: tuple[str, ...], within_seconds: float) -> Seat:
+    async def acquire(
+        self, models: tuple[str, ...], within_seconds: float, *, patient: bool = False, again: bool = False
+    ) -> Seat:
         """Leave to call the first of `models` that is there, once some project has room.
+
+        Args:
+            patient: wait as long as it takes, if only there may be room within that time, looked at from any moment.
+            again: it had its turn before, and goes to the head of the line.
 
         Raises:
             Exhausted: no key or no model is left, or there can be no room within `within_seconds`.
+            Away: to the patient: what they ask for is ill, and others need not wait for it with them.
         """
-        until = self._clock.monotonic() + within_seconds
-        if not self._waiters:
-            seat, _ = self._seat(models, until)
+        wish = _Wish(models, within_seconds, self._clock.monotonic() + within_seconds, patient)
+        if not self._waiters or again:
+            seat, _ = self._seat(wish)
             if seat is not None:
                 return seat
-        waiter = _Waiter(models, until, asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
+        waiter = _Waiter(wish, asyncio.get_running_loop().create_future())
+        if again:
+            self._waiters.appendleft(waiter)
+        else:
+            self._waiters.append(waiter)
         self._serve()
         try:
             return await waiter.future
@@ -107,21 +138,22 @@ class Rotation:
 
     def release(self, seat: Seat) -> None:
         """The call ended, however it did; first say how, then release."""
-        seat.project.end()
-        self._model(seat.model).end()
+        self._vacate(seat)
         self._serve()
 
     def answered(self, seat: Seat) -> None:
         """The upstream answered as it should."""
-        self._model(seat.model).answered()
+        self._model(seat.project, seat.model).answered()
         if seat.project.answered(seat.access):
-            log.info("a key is accepted again", key=seat.access.name)
+            self._tell_accepted(seat)
 
     def penalise(self, seat: Seat, verdict: Verdict, refusal: Refusal | None) -> None:
         """Remember what an event says about the quota, the key, the upstream id or the upstream."""
         now = self._clock.monotonic()
         status = refusal.status if refusal else None
         said = refusal.said if refusal else None
+        if refusal is not None and verdict.penalty != "key" and seat.project.accepted(seat.access):
+            self._tell_accepted(seat)
         match verdict.penalty:
             case "none":
                 self.answered(seat)
@@ -144,11 +176,20 @@ class Rotation:
                         "a key was refused and leaves the rotation", key=seat.access.name, status=status, said=said
                     )
             case "model":
-                if self._model(seat.model).retire(now):
-                    log.error("an upstream model is gone: the next one is used", model=seat.model, said=said)
+                if self._model(seat.project, seat.model).retire(now):
+                    log.error(
+                        "an upstream model is gone: the next one is used",
+                        model=seat.model, place=seat.project.place, said=said,
+                    )  # fmt: skip
             case "upstream":
-                if self._model(seat.model).failed(now):
-                    log.error("the upstream fails again and again and is left alone", model=seat.model, status=status)
+                if self._model(seat.project, seat.model).failed(now):
+                    log.error(
+                        "the upstream fails again and again and is left alone",
+                        model=seat.model, place=seat.project.place, status=status,
+                    )  # fmt: skip
+
+    def _tell_accepted(self, seat: Seat) -> None:
+        log.info("a key is accepted again", key=seat.access.name)
 
     def projects(self) -> tuple[ProjectReport, ...]:
         """For the operator."""
@@ -172,19 +213,21 @@ class Rotation:
         now = self._clock.monotonic()
         return tuple(
             BreakerReport(
-                guards=name,
+                guards=self._named(place, name),
                 state=model.state(now),
                 failures=model.failures,
                 until_ms=self._ms(model.open_until) if model.open_until > now else None,
             )
-            for name, model in self._models.items()
+            for (place, name), model in self._models.items()
         )
 
     def retired(self) -> tuple[RetiredModel, ...]:
         """For the operator."""
         now = self._clock.monotonic()
         return tuple(
-            RetiredModel(name, self._ms(model.gone_since)) for name, model in self._models.items() if model.gone(now)
+            RetiredModel(self._named(place, name), self._ms(model.gone_since))
+            for (place, name), model in self._models.items()
+            if model.gone(now)
         )
 
     def close(self) -> None:
@@ -195,8 +238,20 @@ class Rotation:
     def _ms(self, monotonic: float) -> int:
         return self._clock.now_ms() + round((monotonic - self._clock.monotonic()) * 1000)
 
-    def _model(self, name: str) -> UpstreamModel:
-        return self._models.setdefault(name, UpstreamModel())
+    def _model(self, project: Project, name: str) -> UpstreamModel:
+        return self._models.setdefault((project.place, name), UpstreamModel())
+
+    def _named(self, place: str, model: str) -> str:
+        """For the operator: with its place only where there are several."""
+        return model if len({project.place for project in self._projects}) == 1 else f"{model} ({place})"
+
+    def _first_there(self, project: Project, models: tuple[str, ...], now: float) -> str | None:
+        return next((name for name in models if not self._model(project, name).gone(now)), None)
+
+    def _vacate(self, seat: Seat) -> None:
+        seat.project.end(seat.access)
+        if seat.probes:
+            self._model(seat.project, seat.model).end_probe()
 
     def _serve(self) -> None:
         """Give out what there is, first come, first served, and be back when time alone brings more."""
@@ -205,58 +260,75 @@ class Rotation:
             self._timer = None
         now = self._clock.monotonic()
         soonest: float | None = None
-        stuck: set[tuple[str, ...]] = set()
+        stuck: set[tuple[tuple[str, ...], bool]] = set()
         for waiter in list(self._waiters):
-            if waiter.models in stuck and waiter.until > (soonest or now):
+            wish = waiter.wish
+            if (wish.models, wish.patient) in stuck and (wish.patient or wish.until > (soonest or now)):
                 continue  # whoever asked for the same before got nothing, either
             try:
-                seat, at = self._seat(waiter.models, waiter.until)
-            except Exhausted as error:
+                seat, at = self._seat(wish)
+            except (Exhausted, Away) as error:
                 self._waiters.remove(waiter)
                 if not waiter.future.done():
                     waiter.future.set_exception(error)
                 continue
             if seat is None:
-                stuck.add(waiter.models)
+                stuck.add((wish.models, wish.patient))
                 if at is not None:
                     soonest = at if soonest is None else min(soonest, at)
                 continue
             self._waiters.remove(waiter)
             if waiter.future.done():  # its task has gone away
-                seat.project.end()
-                self._model(seat.model).end()
+                self._vacate(seat)
             else:
                 waiter.future.set_result(seat)
         if soonest is not None and self._waiters:
             wait = max(_SHORTEST_WAIT_SECONDS, soonest - now)
             self._timer = asyncio.get_running_loop().call_later(wait, self._serve)
 
-    def _seat(self, models: tuple[str, ...], until: float) -> tuple[Seat | None, float | None]:
+    def _seat(self, wish: _Wish) -> tuple[Seat | None, float | None]:
         """A seat now, or when time alone may bring one (None: when a call ends).
 
         Raises:
             Exhausted: neither will be in time.
+            Away: the models are ill, wherever they are.
         """
         now = self._clock.monotonic()
-        name = next((model for model in models if not self._model(model).gone(now)), None)
-        if name is None:
+        until = now + wish.within_seconds if wish.patient else wish.until
+        there = [
+            (project, name)
+            for project in self._projects
+            if (name := self._first_there(project, wish.models, now)) is not None
+        ]
+        if not there:
             raise Exhausted(outcomes.NO_MODEL_LEFT)
-        projects = [project for project in self._projects if project.usable(now)]
-        if not projects:
+        ways = [(project, name, self._way_at(project, name, now)) for project, name in there if project.hopeful(now)]
+        if not ways:
             raise Exhausted(outcomes.NO_KEY_LEFT)
-        well_at = self._model(name).free_at(now)
-        times = [(project, project.free_at(now, name)) for project in projects]
-        free = [project for project, at in times if at is not None and at <= now]
-        if free and well_at is not None and well_at <= now:
-            project = min(free, key=lambda p: (p.running / p.parallel, p.requests(now)))
-            self._model(name).begin(now)
-            return Seat(project, project.begin(now), name), None
-        later = [at for _, at in times if at is not None]
-        at = max(well_at, min(later)) if well_at is not None and later else None
-        sure = len(later) == len(times)  # else a call that ends may make room at any moment
-        if (well_at is not None and well_at > until) or (sure and at is not None and at > until):
+        free = [(project, name) for project, name, at in ways if at is not None and at <= now]
+        if free:
+            project, name = min(free, key=lambda way: (way[0].running / way[0].parallel, way[0].requests(now)))
+            probes = self._model(project, name).begin(now)
+            return Seat(project, project.begin(now), name, probes), None
+        later = [at for *_, at in ways if at is not None]
+        soonest = min(later, default=None)
+        if len(later) == len(ways) and soonest is not None and soonest > until:  # else a call that ends may make room
             raise Exhausted(outcomes.STILL_WAITING)
-        return None, at
+        if wish.patient:
+            well_at = min(self._well_at(project, name, now) for project, name, _ in ways)
+            if well_at > now + PATIENCE_SECONDS:
+                raise Away(well_at - now)
+        return None, soonest
+
+    def _well_at(self, project: Project, name: str, now: float) -> float:
+        """When the model itself may be called, whatever others wait for."""
+        at = self._model(project, name).free_at(now)
+        return max(now + LOOK_SECONDS if at is None else at, project.rests_until(name))
+
+    def _way_at(self, project: Project, name: str, now: float) -> float | None:
+        """When a call of `name` by `project` may begin: `now`, a later time, or None when a call has to end first."""
+        quota_at, well_at = project.free_at(now, name), self._model(project, name).free_at(now)
+        return None if quota_at is None or well_at is None else max(quota_at, well_at)
 
 
 def _why_refused(status: int | None) -> Text:

@@ -1,5 +1,6 @@
 -- name: claim
 -- Give up to $2 waiting tasks, in fair order, to the holder of the lease $1, and move the queue's virtual time along.
+-- $3: models that the holder cannot begin with now.
 -- Its commit does not wait for the disk: a database that crashes right now forgets the claim, and the task waits again
 -- (docs/decisions/0011-claims-do-not-wait-for-the-disk.md).
 WITH hasty AS MATERIALIZED (
@@ -7,7 +8,7 @@ WITH hasty AS MATERIALIZED (
 ), holder AS MATERIALIZED (
   SELECT token FROM leases WHERE token = $1 AND expires_at > clock_timestamp() FOR KEY SHARE
 ), picked AS MATERIALIZED (
-  SELECT id FROM tasks WHERE state = 'waiting' AND EXISTS (SELECT FROM holder)
+  SELECT id FROM tasks WHERE state = 'waiting' AND EXISTS (SELECT FROM holder) AND model <> ALL($3::text[])
   ORDER BY turn, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
   UPDATE tasks SET state = 'queuing', lease_token = $1, attempt = attempt + 1
