@@ -77,10 +77,15 @@ def choose_place(scene: Scene) -> str:
 
 
 def _timed(scene: Scene) -> Scene:
-    """The scene with the time that its subjects or style imply when none is said: the moon and neon bring the night."""
+    """The scene with the time and weather that its subjects or style imply: the moon and neon bring the night."""
     implied = [vocabulary().subjects[actor.id].time for actor in scene.actors]
     implied.append("night" if scene.style == "neon" else None)
-    return msgspec.structs.replace(scene, time=scene.time or next((time for time in implied if time), None))
+    weathers = (vocabulary().subjects[actor.id].weather for actor in scene.actors)
+    return msgspec.structs.replace(
+        scene,
+        time=scene.time or next((time for time in implied if time), None),
+        weather=scene.weather or next((weather for weather in weathers if weather), None),
+    )
 
 
 def colors_of(stage: Stage, one: Placed) -> dict[str, str]:
