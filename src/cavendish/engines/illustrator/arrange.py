@@ -92,7 +92,7 @@ class _Arrangement:
         for relation in self.stage.scene.relations:
             kind, guest, host = relation.kind, relation.first, relation.second
             joints, hands = self._anchors(host), self._anchors(guest)
-            if kind in {"holding", "in"} and "ear" in joints and self.rows[host].kind == "small":
+            if kind in {"holding", "in", "with"} and "ear" in joints and self.rows[host].kind == "small":
                 kind = "wearing"  # a cat with a crown, a man in sunglasses
             elif kind == "watching" and "read" in joints and "hand" in hands:
                 kind = "holding"  # 看书
@@ -127,8 +127,8 @@ class _Arrangement:
             share = 0.6 if hosting else 0.52 if len(self.standing) == 1 and first.count == 1 else share
         if len(self.standing) > 2:
             share *= 0.86
-        if self.rows[self.standing[0]].size > 3 and stage.scene.composition != "panorama":
-            share = max(share, 0.5)
+        if self.rows[self.standing[0]].size > 3:
+            share = max(share, 0.46 if stage.scene.composition == "panorama" else 0.5)
         return min(stage.height * share, stage.width * 0.85) * min(1.5, max(0.7, first.scale))
 
     def _columns(self) -> tuple[float, ...]:
@@ -155,7 +155,7 @@ class _Arrangement:
         person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
         limit = 0.86 if stage.scene.composition == "closeup" else 0.66
         height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
-        ridden = [guest for guest, (kind, host) in self.hosted.items() if host == at and kind == "riding"]
+        ridden = [guest for guest, (kind, host) in self.hosted.items() if host == at and kind in {"on", "riding"}]
         if ridden and "seat" in pose.anchors:  # room for the rider above
             height = min(height, stage.height * 0.92 / (0.75 + self.rows[ridden[0]].size / row.size))
         # In one line as many as fit; the lines behind stand farther away.
@@ -165,6 +165,10 @@ class _Arrangement:
         step = min(wide * 0.92, room / per_line)
         height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78))
         wide = pose.width * height / pose.tall
+        for guest in (guest for guest, pair in self.hosted.items() if pair == ("holding", at)):  # room for an umbrella
+            held = self._drawing(guest).pose(None)
+            if "grip" in held.anchors:
+                wide = max(wide, held.width / held.tall * height * self.rows[guest].size / row.size * 1.25)
         step = min(step, (stage.width * 0.96 - wide) / max(1, per_line - 1))
         middle = stage.width / 2 if actor.count > 1 and groups == 1 else x
         middle = min(max(middle, wide * 0.52), max(stage.width - wide * 0.52, stage.width / 2))
@@ -223,7 +227,7 @@ class _Arrangement:
         lots, count = stage.lots.branch("far" + actor.id), min(5, actor.count)
         found = []
         for one in range(count):
-            tall = min(stage.horizon * 0.8, stage.width * 0.5) * lots.between(0.85, 1.05) * (0.68 if one else 1)
+            tall = min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8)) * lots.between(0.85, 1.05) * (0.68 if one else 1)
             x = stage.width * ((one + 0.5) / count + lots.between(-0.1, 0.1))
             tall = min(tall * actor.scale, stage.horizon * 0.9)
             spot = Spot(x, stage.horizon + 14, tall, 0.22 + 0.12 * one, bool(one % 2))
@@ -272,23 +276,25 @@ class _Arrangement:
         if kind == "wearing":
             return _worn(actor, row, pose, host)
         x, y = host.spot.anchor(host.pose, anchor)
+        if anchor == "seat" and host.row.kind == "furniture" and row.size > 1 and "sit" not in drawn.poses:
+            y = host.spot.y + 6  # who cannot sit stands before it
         if kind == "under":
             x, y = (x if "under" in joints else host.spot.x), host.spot.y + stage.height * 0.015
         real = row.size * actor.scale / (host.row.size * host.actor.scale)
         ratio = max(0.42 if host.row.size > 2 else 0.26, real**0.5)
         if kind == "holding":
-            ratio = max(0.14, real)
-        elif kind == "riding":
-            ratio = max(0.42, real)
+            ratio = min(max(0.14, real), 1.4 if "grip" in pose.anchors else 0.45)
+        elif anchor == "seat":
+            ratio = max(0.42, real, ratio if kind == "on" else 0)
         ratio = min(1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
         tall = host.spot.height * ratio * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
         within = kind in {"in", "riding"} and "window" in joints
         if within:  # only the head is seen
-            tall = host.spot.height * min(0.68, max(0.45, real * 0.64))
+            tall = host.spot.height * min(0.6, max(0.45, real * 0.6))
             x, y = host.spot.anchor(host.pose, "window")
             y += tall
-        joint = "grip" if kind == "holding" else "hip" if anchor == "seat" else ""
+        joint = "grip" if kind == "holding" else "hip" if anchor == "seat" and not within else ""
         if joint in pose.anchors:
             y += tall * (pose.ground - pose.anchors[joint][1]) / pose.tall
         behind = kind == "in" or within or (joint == "grip" and joint in pose.anchors)  # an umbrella: behind the head

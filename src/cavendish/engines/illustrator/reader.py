@@ -232,6 +232,11 @@ class _Sentence:
                 found.append(Relation(_KINDS[middle.id], first, second))
             elif not self.text[start : middle.start].strip():  # 桌上的苹果: the second is on the first
                 found.append(Relation(_KINDS[middle.id], second, first))
+            two = found[-2:]
+            if len(two) == 2 and two[0].kind in {"on", "in", "under"} and two[1].kind in {*_DONE, "watching"} and (
+                two[0].second == two[1].first and two[0].first != two[1].second
+            ):  # fmt: skip
+                found[-1] = msgspec.structs.replace(two[1], first=two[0].first)  # 人在长椅上看书: it is not the bench
             owner.update({one.second: one.first for one in found[-1:] if one.kind in {"holding", "wearing"}})
         return found
 
