@@ -127,6 +127,7 @@ class _Arrangement:
             share = 0.6 if hosting else 0.52 if len(self.standing) == 1 and first.count == 1 else share
         if len(self.standing) > 2:
             share *= 0.86
+        share *= 0.75 if self._sheltered(self.standing[0]) else 1
         if self.rows[self.standing[0]].size > 3:
             share = max(share, 0.46 if stage.scene.composition == "panorama" else 0.5)
         return min(stage.height * share, stage.width * 0.85) * min(1.5, max(0.7, first.scale))
@@ -165,10 +166,7 @@ class _Arrangement:
         step = min(wide * 0.92, room / per_line)
         height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78))
         wide = pose.width * height / pose.tall
-        for guest in (guest for guest, pair in self.hosted.items() if pair == ("holding", at)):  # room for an umbrella
-            held = self._drawing(guest).pose(None)
-            if "grip" in held.anchors:
-                wide = max(wide, held.width / held.tall * height * self.rows[guest].size / row.size * 1.25)
+        wide *= 2 if self._sheltered(at) else 1
         step = min(step, (stage.width * 0.96 - wide) / max(1, per_line - 1))
         middle = stage.width / 2 if actor.count > 1 and groups == 1 else x
         middle = min(max(middle, wide * 0.52), max(stage.width - wide * 0.52, stage.width / 2))
@@ -194,6 +192,10 @@ class _Arrangement:
         backs = [pose for pose in drawn.poses.values() if "seat" in pose.anchors] if ridden else []
         pose = drawn.pose(name)
         return pose if not backs or pose in backs else backs[0]
+
+    def _sheltered(self, at: int) -> bool:
+        """Whether it holds something wide by its grip: an umbrella."""
+        return any(pair == ("holding", at) and "grip" in self._anchors(one) for one, pair in self.hosted.items())
 
     def _lower(self, at: int, pose: Pose) -> float:
         """How tall this pose is beside the usual one: who lies down is not drawn as tall as who stands."""
@@ -271,7 +273,9 @@ class _Arrangement:
         elif kind != "under" and actor.pose is None:
             name = "stand" if row.kind == "air" else "sit" if "sit" in drawn.poses else name
         pose = drawn.pose(name)
-        if kind == "on" and "seat" in joints and (name == "sit" or "top" not in joints):
+        if kind == "in" and "seat" in joints:
+            kind = "on"  # in a boat: seen from outside
+        if kind == "on" and "seat" in joints and (name == "sit" or "top" not in joints or "in" in joints):
             anchor = "seat"
         if kind == "wearing":
             return _worn(actor, row, pose, host)

@@ -67,6 +67,8 @@ def choose_place(scene: Scene) -> str:
     )
     if shown:
         return shown
+    if named and named[0].kind == "ground" and named[0].size > 2.5 and not named[0].place:
+        return "meadow"  # a house with a Christmas tree stands in no room
     homes = [row.place for row in named if row.place]
     low = all(row.kind == "small" or (row.kind == "furniture" and row.size < 0.8) for row in named)
     if not homes and "small" in kinds and low:
