@@ -4,9 +4,9 @@ from types import MappingProxyType
 
 import msgspec
 
-from cavendish.engines.illustrator.art import Pose, Spot, drawing
+from cavendish.engines.illustrator.art import Drawing, Pose, Spot, drawing
 from cavendish.engines.illustrator.plates import Manner, environment, manner, value
-from cavendish.engines.illustrator.scene import Actor, Relation
+from cavendish.engines.illustrator.scene import Actor, Relation, RelationKind
 from cavendish.engines.illustrator.stage import Stage
 from cavendish.engines.illustrator.vocabulary import Row, vocabulary
 
@@ -14,7 +14,9 @@ SKY_PAINTED = frozenset({"sun", "moon", "cloud"})
 """Subjects that the sky itself draws."""
 
 _RESTING = frozenset({"stand", "sit", "sleep", "walk"})
-_ANCHORS = MappingProxyType({"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand"})
+_ANCHORS = MappingProxyType(
+    {"on": "top", "in": "in", "under": "under", "riding": "seat", "holding": "hand", "wearing": "eyes"}
+)
 _SHARES = MappingProxyType({"closeup": 0.8, "panorama": 0.32, "low": 0.62, "top": 0.4})
 _COLUMNS = MappingProxyType({1: (0.5,), 2: (0.34, 0.7), 3: (0.5, 0.19, 0.82)})
 _MANY_COLUMNS = (0.42, 0.68, 0.18, 0.88, 0.3, 0.56, 0.08, 0.78)
@@ -71,27 +73,44 @@ class _Arrangement:
             found[at] = self._in_the_sky(at)
         for number, at in enumerate(self.standing):
             found[at] = self._standing(at, number, hero, columns[number % len(columns)])
-        for at, (relation, host) in self.hosted.items():
-            if host in found:
-                found[at] = self._joined(at, relation, found[host][0])
+        waiting = dict(self.hosted)
+        while ready := [at for at, (_, host) in waiting.items() if host in found]:
+            for at in ready:
+                kind, host = waiting.pop(at)
+                # Of many who hold or ride something each has one.
+                hosts = found[host] if kind in {"holding", "wearing", "riding"} else found[host][:1]
+                count = self.actors[at].count if len(hosts) == 1 else 1
+                found[at] = [one for each in hosts for one in self._joined(at, kind, each, count)]
         for relation in self.stage.scene.relations:
-            if relation.first in found and relation.second in found:
+            if found.get(relation.first) and found.get(relation.second):
                 _related(self.stage, relation, found[relation.first], found[relation.second])
         return sorted((one for group in found.values() for one in group), key=lambda one: one.order)
 
-    def _hosted(self, painted: frozenset[str]) -> dict[int, tuple[Relation, int]]:
-        """For each actor that is on, in, under or held by another: the relation and the other's index."""
-        found: dict[int, tuple[Relation, int]] = {}
+    def _hosted(self, painted: frozenset[str]) -> dict[int, tuple[RelationKind, int]]:
+        """For each actor that is on, in, under, held or worn by another: how, and the other's index."""
+        found: dict[int, tuple[RelationKind, int]] = {}
         for relation in self.stage.scene.relations:
-            guest, host = relation.first, relation.second
-            if relation.kind == "holding":
+            kind, guest, host = relation.kind, relation.first, relation.second
+            joints, hands = self._anchors(host), self._anchors(guest)
+            if kind in {"holding", "in", "with"} and "ear" in joints and self.rows[host].kind == "small":
+                kind = "wearing"  # a cat with a crown, a man in sunglasses
+            elif kind == "watching" and "read" in joints and "hand" in hands:
+                kind = "holding"  # 看书
+            if kind in {"holding", "wearing"}:
                 guest, host = host, guest
-            held = relation.kind == "holding" and self.rows[guest].size > self.rows[host].size
+            held = kind == "holding" and self.rows[guest].size > self.rows[host].size * 1.4
             fits = not {self.actors[guest].id, self.actors[host].id} & painted and not held
             far = "far" in {self.rows[guest].kind, self.rows[host].kind}
-            if relation.kind in _ANCHORS and guest not in found and host not in found and fits and not far:
-                found[guest] = (relation, host)
-        return {guest: pair for guest, pair in found.items() if pair[1] not in found}
+            circle = found.get(host, (None, None))[1] == guest
+            if kind in _ANCHORS and guest not in found and fits and not far and not circle:
+                found[guest] = (kind, host)
+        return found
+
+    def _anchors(self, at: int) -> dict[str, tuple[float, float]]:
+        return self._drawing(at).pose(self._pose_name(at)).anchors
+
+    def _drawing(self, at: int) -> Drawing:
+        return drawing(self.rows[at].svg or self.actors[at].id)
 
     def _weight(self, at: int) -> float:
         """How tall it looks beside others: the world's sizes, drawn closer together so that small things are seen."""
@@ -108,8 +127,9 @@ class _Arrangement:
             share = 0.6 if hosting else 0.52 if len(self.standing) == 1 and first.count == 1 else share
         if len(self.standing) > 2:
             share *= 0.86
-        if self.rows[self.standing[0]].size > 3 and stage.scene.composition != "panorama":
-            share = max(share, 0.5)
+        share *= 0.75 if self._sheltered(self.standing[0]) else 1
+        if self.rows[self.standing[0]].size > 3:
+            share = max(share, 0.46 if stage.scene.composition == "panorama" else 0.5)
         return min(stage.height * share, stage.width * 0.85) * min(1.5, max(0.7, first.scale))
 
     def _columns(self) -> tuple[float, ...]:
@@ -126,7 +146,7 @@ class _Arrangement:
         """All instances of one standing, floating or flying actor around x."""
         stage, actor, row = self.stage, self.actors[at], self.rows[at]
         lots, groups = stage.lots.branch(f"{actor.id}{number}"), len(self.standing)
-        pose = drawing(row.svg or actor.id).pose(self._pose_name(at))
+        pose = self._posed(at)
         height = hero * min(1.5, max(0.2, self._weight(at) / self._weight(self.standing[0]))) * self._lower(at, pose)
         big = row.size > 3
         depth = (0.52 if number else 0.3) if big else 0.16 * (number % 3)
@@ -136,6 +156,9 @@ class _Arrangement:
         person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
         limit = 0.86 if stage.scene.composition == "closeup" else 0.66
         height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
+        ridden = [guest for guest, (kind, host) in self.hosted.items() if host == at and kind in {"on", "riding"}]
+        if ridden and "seat" in pose.anchors:  # room for the rider above
+            height = min(height, stage.height * 0.92 / (0.75 + self.rows[ridden[0]].size / row.size))
         # In one line as many as fit; the lines behind stand farther away.
         room = stage.width * (0.9 if groups == 1 else 0.54 if groups == 2 else 0.4)
         per_line = min(actor.count, 4 if actor.count > 5 else 5)
@@ -143,6 +166,7 @@ class _Arrangement:
         step = min(wide * 0.92, room / per_line)
         height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78))
         wide = pose.width * height / pose.tall
+        wide *= 2 if self._sheltered(at) else 1
         step = min(step, (stage.width * 0.96 - wide) / max(1, per_line - 1))
         middle = stage.width / 2 if actor.count > 1 and groups == 1 else x
         middle = min(max(middle, wide * 0.52), max(stage.width - wide * 0.52, stage.width / 2))
@@ -161,16 +185,29 @@ class _Arrangement:
             found.append(Placed(actor, row, pose, Spot(here, y, tall, fade, mirrored), y, grounded))
         return found
 
+    def _posed(self, at: int) -> Pose:
+        """The pose of one that stands free: with a back to sit on when it is ridden."""
+        drawn, name = self._drawing(at), self._pose_name(at)
+        ridden = any(pair == ("riding", at) for pair in self.hosted.values())
+        backs = [pose for pose in drawn.poses.values() if "seat" in pose.anchors] if ridden else []
+        pose = drawn.pose(name)
+        return pose if not backs or pose in backs else backs[0]
+
+    def _sheltered(self, at: int) -> bool:
+        """Whether it holds something wide by its grip: an umbrella."""
+        return any(pair == ("holding", at) and "grip" in self._anchors(one) for one, pair in self.hosted.items())
+
     def _lower(self, at: int, pose: Pose) -> float:
         """How tall this pose is beside the usual one: who lies down is not drawn as tall as who stands."""
-        usual = drawing(self.rows[at].svg or self.actors[at].id).pose(self.rows[at].pose)
+        usual = self._drawing(at).pose(self.rows[at].pose)
         return min(1.1, max(0.4, pose.tall / usual.tall))
 
     def _base(self, at: int, away: float, tall: float, name: str) -> tuple[float, bool]:
         """The y at which it stands, and whether it casts a shadow there."""
         stage, row, actor = self.stage, self.rows[at], self.actors[at]
         lots = stage.lots.branch(f"base{at}{name}")
-        if row.kind == "air" and actor.pose not in _RESTING and not self.manner.near:
+        flies = actor.pose == "fly" and row.kind in {"ground", "small"}
+        if (flies or (row.kind == "air" and actor.pose not in _RESTING)) and not self.manner.near:
             return max(tall * 1.12, stage.height * lots.between(0.3, 0.5)), False
         floats, swims = row.kind == "water", row.kind in {"under", "water"}
         env = {
@@ -192,7 +229,7 @@ class _Arrangement:
         lots, count = stage.lots.branch("far" + actor.id), min(5, actor.count)
         found = []
         for one in range(count):
-            tall = min(stage.horizon * 0.8, stage.width * 0.5) * lots.between(0.85, 1.05) * (0.68 if one else 1)
+            tall = min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8)) * lots.between(0.85, 1.05) * (0.68 if one else 1)
             x = stage.width * ((one + 0.5) / count + lots.between(-0.1, 0.1))
             tall = min(tall * actor.scale, stage.horizon * 0.9)
             spot = Spot(x, stage.horizon + 14, tall, 0.22 + 0.12 * one, bool(one % 2))
@@ -225,37 +262,65 @@ class _Arrangement:
             return "stand"
         return actor.pose or row.pose
 
-    def _joined(self, at: int, relation: Relation, host: Placed) -> list[Placed]:
-        """Instances that sit on, in, under or in the hand of `host`."""
-        stage, actor, row, kind = self.stage, self.actors[at], self.rows[at], relation.kind
-        drawn, name, anchor = drawing(row.svg or actor.id), self._pose_name(at), _ANCHORS[kind]
-        if kind != "under" and actor.pose is None:
+    def _joined(self, at: int, kind: RelationKind, host: Placed, count: int) -> list[Placed]:
+        """Instances that sit on, in or under `host`, or are held or worn by it; none where none would be seen."""
+        stage, actor, row, joints = self.stage, self.actors[at], self.rows[at], host.pose.anchors
+        drawn, name, anchor = self._drawing(at), self._pose_name(at), _ANCHORS[kind]
+        if host.row.closed and kind in {"in", "riding"}:
+            return []
+        if kind == "riding" and "ride" in drawn.poses and "window" not in joints:
+            name = "ride"
+        elif kind != "under" and actor.pose is None:
             name = "stand" if row.kind == "air" else "sit" if "sit" in drawn.poses else name
         pose = drawn.pose(name)
-        if kind == "on" and "seat" in host.pose.anchors and (name == "sit" or "top" not in host.pose.anchors):
+        if kind == "in" and "seat" in joints:
+            kind = "on"  # in a boat: seen from outside
+        if kind == "on" and "seat" in joints and (name == "sit" or "top" not in joints or "in" in joints):
             anchor = "seat"
+        if kind == "wearing":
+            return _worn(actor, row, pose, host)
         x, y = host.spot.anchor(host.pose, anchor)
+        if anchor == "seat" and host.row.kind == "furniture" and row.size > 1 and "sit" not in drawn.poses:
+            y = host.spot.y + 6  # who cannot sit stands before it
         if kind == "under":
-            x, y = (x if "under" in host.pose.anchors else host.spot.x), host.spot.y + stage.height * 0.015
-        ratio = max(0.42 if host.row.size > 2 else 0.26, self._weight(at) / (host.row.size**0.5 * host.actor.scale))
-        tall = (
-            host.spot.height
-            * min(1.7 if anchor == "seat" else 1.0, ratio)
-            * self._lower(at, pose)
-            * (0.86 if kind == "in" else 1.0)
-        )
+            x, y = (x if "under" in joints else host.spot.x), host.spot.y + stage.height * 0.015
+        real = row.size * actor.scale / (host.row.size * host.actor.scale)
+        ratio = max(0.42 if host.row.size > 2 else 0.26, real**0.5)
+        if kind == "holding":
+            ratio = min(max(0.14, real), 1.4 if "grip" in pose.anchors else 0.45)
+        elif anchor == "seat":
+            ratio = max(0.42, real, ratio if kind == "on" else 0)
+        ratio = min(1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
+        tall = host.spot.height * ratio * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
-        if kind == "holding" and "grip" in pose.anchors:
-            y += tall * (pose.ground - pose.anchors["grip"][1]) / pose.tall
-        if anchor == "seat" and "hip" in pose.anchors:
-            y += tall * (pose.ground - pose.anchors["hip"][1]) / pose.tall
-        behind = kind == "in" or "grip" in pose.anchors  # an umbrella is held behind the head
+        within = kind in {"in", "riding"} and "window" in joints
+        if within:  # only the head is seen
+            tall = host.spot.height * min(0.6, max(0.45, real * 0.6))
+            x, y = host.spot.anchor(host.pose, "window")
+            y += tall
+        joint = "grip" if kind == "holding" else "hip" if anchor == "seat" and not within else ""
+        if joint in pose.anchors:
+            y += tall * (pose.ground - pose.anchors[joint][1]) / pose.tall
+        behind = kind == "in" or within or (joint == "grip" and joint in pose.anchors)  # an umbrella: behind the head
         wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if behind else 0.01)
         found = []
-        for one in range(actor.count):
-            spot = Spot(x + (one - (actor.count - 1) / 2) * wide * 0.86, y, tall, host.spot.depth, host.spot.mirrored)
+        for one in range(count):
+            spot = Spot(x + (one - (count - 1) / 2) * wide * 0.86, y, tall, host.spot.depth, host.spot.mirrored)
             found.append(Placed(actor, row, pose, spot, order, grounded=kind == "under"))
         return found
+
+
+def _worn(actor: Actor, row: Row, pose: Pose, host: Placed) -> list[Placed]:
+    """What is put on a head: its brow or eyes on those of `host`, as wide as the head; nothing without a head."""
+    joint = "brow" if "brow" in pose.anchors else "eyes"
+    if not {joint, "ear"} <= pose.anchors.keys() or not {joint, "ear", "eyes"} <= host.pose.anchors.keys():
+        return []
+    x, y = host.spot.anchor(host.pose, joint)
+    head = abs(host.spot.anchor(host.pose, "ear")[0] - host.spot.anchor(host.pose, "eyes")[0])
+    scale = head / (pose.anchors["ear"][0] - pose.anchors[joint][0])
+    y += scale * (pose.ground - pose.anchors[joint][1])
+    spot = Spot(x, y, scale * pose.tall, host.spot.depth, host.spot.mirrored)
+    return [Placed(actor, row, pose, spot, host.order + 0.005, grounded=False)]
 
 
 def _related(stage: Stage, relation: Relation, first: list[Placed], second: list[Placed]) -> None:

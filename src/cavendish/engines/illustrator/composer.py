@@ -67,6 +67,8 @@ def choose_place(scene: Scene) -> str:
     )
     if shown:
         return shown
+    if named and named[0].kind == "ground" and named[0].size > 2.5 and not named[0].place:
+        return "meadow"  # a house with a Christmas tree stands in no room
     homes = [row.place for row in named if row.place]
     low = all(row.kind == "small" or (row.kind == "furniture" and row.size < 0.8) for row in named)
     if not homes and "small" in kinds and low:
@@ -77,10 +79,15 @@ def choose_place(scene: Scene) -> str:
 
 
 def _timed(scene: Scene) -> Scene:
-    """The scene with the time that its subjects or style imply when none is said: the moon and neon bring the night."""
+    """The scene with the time and weather that its subjects or style imply: the moon and neon bring the night."""
     implied = [vocabulary().subjects[actor.id].time for actor in scene.actors]
     implied.append("night" if scene.style == "neon" else None)
-    return msgspec.structs.replace(scene, time=scene.time or next((time for time in implied if time), None))
+    weathers = (vocabulary().subjects[actor.id].weather for actor in scene.actors)
+    return msgspec.structs.replace(
+        scene,
+        time=scene.time or next((time for time in implied if time), None),
+        weather=scene.weather or next((weather for weather in weathers if weather), None),
+    )
 
 
 def colors_of(stage: Stage, one: Placed) -> dict[str, str]:

@@ -6,6 +6,7 @@ remains (红苹果), or when its last character names what it is (槐树 is a tr
 """
 
 import functools
+import itertools
 import re
 
 import msgspec
@@ -54,7 +55,17 @@ def cut(text: str, words: Vocabulary) -> list[Token]:
             if end - at > 1:
                 tokens += _taken_apart(text, at, end, words)
             at = end
-    return [token for token in tokens if token.group not in {"ignored", "quality"}]
+    return [_sized(text, token, after, words) for token, after in itertools.zip_longest(tokens, tokens[1:])
+            if token.group not in {"ignored", "quality"}]  # fmt: skip
+
+
+def _sized(text: str, token: Token, after: Token | None, words: Vocabulary) -> Token:
+    """A subject whose name is a size as well is a size before another subject: a baby elephant."""
+    if token.group != "subjects" or after is None or after.group != "subjects" or text[token.end : after.start].strip():
+        return token
+    name = text[token.start : token.end]
+    size = next((word for word, row in words.words["sizes"].items() if name in row.en), None)
+    return Token(token.start, token.end, "sizes", size) if size else token
 
 
 def _taken_apart(text: str, start: int, end: int, words: Vocabulary) -> list[Token]:

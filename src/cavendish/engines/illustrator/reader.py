@@ -27,6 +27,7 @@ _OR = re.compile(r"\s*(?:,|，)?\s*(?:or|nor|and|/|、|或者?|和|与|及)\s*(?
 _AND = re.compile(r"\s*(?:and|-|和|与|/|、)\s*")
 _WEARING = re.compile(r"\s*(?:(?:who|that|which|wearing|dressed|is|are|was|in|with)\b|穿|戴|是)")
 _MODIFIERS = frozenset({"colors", "numbers", "sizes", "measures", "poses", "moods", "clothes"})
+_DONE = frozenset({"riding", "holding", "wearing"})
 _KINDS: Mapping[str, RelationKind] = MappingProxyType({kind: kind for kind in get_args(RelationKind)})
 
 
@@ -132,7 +133,7 @@ class _Sentence:
             found.append(left)
             right = left
         follow = self.tokens[index + 1 :]
-        if follow and self.text.startswith(("with", "in "), follow[0].start):
+        if follow and (follow[0].id == "wearing" or self.text.startswith(("with", "in "), follow[0].start)):
             follow = follow[1:]  # a girl with a blue dress, a man in black
         after = list(itertools.takewhile(lambda word: word.group in {"colors", "clothes"}, follow))
         last = max((at for at, word in enumerate(after, 1) if word.group == "clothes"), default=1)
@@ -196,18 +197,21 @@ class _Sentence:
         at = index - 1
         while at >= 0 and self.tokens[at].group in _MODIFIERS:
             at -= 1
-        return _KINDS[self.tokens[at].id] if at >= 0 and self.tokens[at].id in {"riding", "holding"} else None
+        return _KINDS[self.tokens[at].id] if at >= 0 and self.tokens[at].id in _DONE else None
 
     def _relations(self, actor_of: dict[int, int]) -> list[Relation]:
         """How each subject stands to the next one: `A on B`, `A在B上`, `B上的A`."""
         found: list[Relation] = []
+        owner: dict[int, int] = {}
         for left, right in itertools.pairwise(actor_of):
             first, second = actor_of[left], actor_of[right]
+            first = owner.get(first, first)  # a girl with a book on a bench: it is she who sits there
             start, end = self.tokens[left].end, self.tokens[right].start
             if first == second or _SENTENCE_END.search(self.text, start, end):
                 continue
             between = [token for token in self.tokens[left + 1 : right] if token.group in {"relations", "poses"}]
-            places = [token for token in between if token.group == "relations"]
+            dressed = any(token.group == "clothes" for token in self.tokens[left + 1 : right])
+            places = [t for t in between if t.group == "relations" and not (dressed and t.id == "wearing")]
             middle = next((token for token in places if not self.text[token.start].isascii()), None)
             middle = middle or next(reversed(places), None)
             gaze = any(token.group == "poses" and token.id == "watch" for token in between)
@@ -224,10 +228,16 @@ class _Sentence:
                 found.append(Relation("watching", first, second))
             elif middle is None:
                 continue
-            elif self.text[middle.start].isascii() or middle.id in {"riding", "holding"}:
+            elif self.text[middle.start].isascii() or middle.id in _DONE:
                 found.append(Relation(_KINDS[middle.id], first, second))
             elif not self.text[start : middle.start].strip():  # 桌上的苹果: the second is on the first
                 found.append(Relation(_KINDS[middle.id], second, first))
+            two = found[-2:]
+            if len(two) == 2 and two[0].kind in {"on", "in", "under"} and two[1].kind in {*_DONE, "watching"} and (
+                two[0].second == two[1].first and two[0].first != two[1].second
+            ):  # fmt: skip
+                found[-1] = msgspec.structs.replace(two[1], first=two[0].first)  # 人在长椅上看书: it is not the bench
+            owner.update({one.second: one.first for one in found[-1:] if one.kind in {"holding", "wearing"}})
         return found
 
 

@@ -38,7 +38,10 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     place: str | None = None
     """Where it is seen when the prompt names no place."""
     time: str | None = None
+    weather: str | None = None
     pose: str | None = None
+    closed: bool = False
+    """Whether nobody inside is seen: a bus."""
 
 
 class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
