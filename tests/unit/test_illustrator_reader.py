@@ -251,3 +251,34 @@ def test_quoted_words_are_type_and_not_subjects() -> None:
     scene = scene_of("海报《老人与海》，海上的一艘船")
     assert [actor.id for actor in scene.actors] == ["boat"]
     assert scene.quotes == ("老人与海",)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "relations"),
+    [
+        ("a girl wearing a straw hat", [("wearing", "girl", "hat")]),
+        ("三个戴墨镜的女孩", [("wearing", "girl", "glasses")]),
+        ("一个人在公园长椅上看书", [("on", "man", "bench"), ("watching", "man", "book")]),
+        ("小男孩坐在椅子上读书", [("on", "child", "chair"), ("holding", "child", "book")]),
+        (
+            "a man wearing sunglasses riding a motorcycle",
+            [("wearing", "man", "glasses"), ("riding", "man", "motorcycle")],
+        ),
+    ],
+)
+def test_what_is_worn_read_or_ridden_belongs_to_the_person(prompt: str, relations: list[tuple[str, str, str]]) -> None:
+    scene = read(prompt, vocabulary())
+    assert [(r.kind, scene.actors[r.first].id, scene.actors[r.second].id) for r in scene.relations] == relations
+
+
+def test_a_baby_is_a_subject_and_before_another_subject_a_size() -> None:
+    assert [actor.id for actor in read("a baby", vocabulary()).actors] == ["baby"]
+    (elephant,) = read("a baby elephant", vocabulary()).actors
+    assert (elephant.id, elephant.scale) == ("elephant", 0.75)
+
+
+def test_the_three_of_three_girls_in_sunglasses_are_girls() -> None:
+    assert {actor.id: actor.count for actor in read("三个戴墨镜的女孩", vocabulary()).actors} == {
+        "glasses": 1,
+        "girl": 3,
+    }

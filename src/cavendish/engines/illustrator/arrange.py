@@ -58,6 +58,11 @@ class _Arrangement:
         self.rows = [vocabulary().subjects[actor.id] for actor in self.actors]
         painted = SKY_PAINTED.union(self.manner.shows.split())
         self.hosted = self._hosted(painted)
+        ridden = {host: self.actors[at].count for at, (kind, host) in self.hosted.items() if kind == "riding"}
+        self.actors = tuple(  # two boys on bicycles: two bicycles
+            msgspec.structs.replace(one, count=ridden.get(at, one.count)) if self.rows[at].size < 2.2 else one
+            for at, one in enumerate(self.actors)
+        )
         free = [at for at, actor in enumerate(self.actors) if at not in self.hosted and actor.id not in painted]
         self.far = [at for at in free if self.rows[at].kind == "far"]
         self.aloft = [at for at in free if self.rows[at].kind == "sky"]
@@ -96,6 +101,8 @@ class _Arrangement:
                 kind = "wearing"  # a cat with a crown, a man in sunglasses
             elif kind == "watching" and "read" in joints and "hand" in hands:
                 kind = "holding"  # 看书
+            elif kind == "on" and self.rows[host].kind == "ground" and "ride" in self._drawing(guest).poses:
+                kind = "riding" if "seat" in joints or self.rows[host].size < 0.3 else kind
             if kind in {"holding", "wearing"}:
                 guest, host = host, guest
             held = kind == "holding" and self.rows[guest].size > self.rows[host].size * 1.4
@@ -156,9 +163,10 @@ class _Arrangement:
         person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
         limit = 0.86 if stage.scene.composition == "closeup" else 0.66
         height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
-        ridden = [guest for guest, (kind, host) in self.hosted.items() if host == at and kind in {"on", "riding"}]
-        if ridden and "seat" in pose.anchors:  # room for the rider above
-            height = min(height, stage.height * 0.92 / (0.75 + self.rows[ridden[0]].size / row.size))
+        kinds = {"on", "riding"} if "seat" in pose.anchors else {"riding"}
+        ridden = [guest for guest, (kind, host) in self.hosted.items() if host == at and kind in kinds]
+        if ridden and not row.closed:  # room for the rider above
+            height = min(height, stage.height * 0.92 / (0.75 + min(5, self.rows[ridden[0]].size / row.size)))
         # In one line as many as fit; the lines behind stand farther away.
         room = stage.width * (0.9 if groups == 1 else 0.54 if groups == 2 else 0.4)
         per_line = min(actor.count, 4 if actor.count > 5 else 5)
@@ -229,7 +237,11 @@ class _Arrangement:
         lots, count = stage.lots.branch("far" + actor.id), min(5, actor.count)
         found = []
         for one in range(count):
-            tall = min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8)) * lots.between(0.85, 1.05) * (0.68 if one else 1)
+            tall = (
+                min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8))
+                * lots.between(0.85, 1.05)
+                * (0.68 if one else 1)
+            )
             x = stage.width * ((one + 0.5) / count + lots.between(-0.1, 0.1))
             tall = min(tall * actor.scale, stage.horizon * 0.9)
             spot = Spot(x, stage.horizon + 14, tall, 0.22 + 0.12 * one, bool(one % 2))
@@ -268,15 +280,17 @@ class _Arrangement:
         drawn, name, anchor = self._drawing(at), self._pose_name(at), _ANCHORS[kind]
         if host.row.closed and kind in {"in", "riding"}:
             return []
-        if kind == "riding" and "ride" in drawn.poses and "window" not in joints:
+        if kind == "riding" and "ride" in drawn.poses and "seat" in joints:
             name = "ride"
-        elif kind != "under" and actor.pose is None:
+        elif kind != "under" and actor.pose is None and (kind != "riding" or "seat" in joints):
             name = "stand" if row.kind == "air" else "sit" if "sit" in drawn.poses else name
         pose = drawn.pose(name)
         if kind == "in" and "seat" in joints:
             kind = "on"  # in a boat: seen from outside
         if kind == "on" and "seat" in joints and (name == "sit" or "top" not in joints or "in" in joints):
             anchor = "seat"
+        if kind == "riding" and "seat" not in joints:
+            anchor = "top"
         if kind == "wearing":
             return _worn(actor, row, pose, host)
         x, y = host.spot.anchor(host.pose, anchor)
@@ -288,9 +302,9 @@ class _Arrangement:
         ratio = max(0.42 if host.row.size > 2 else 0.26, real**0.5)
         if kind == "holding":
             ratio = min(max(0.14, real), 1.4 if "grip" in pose.anchors else 0.45)
-        elif anchor == "seat":
+        elif anchor == "seat":  # what is ridden without a seat is stood on
             ratio = max(0.42, real, ratio if kind == "on" else 0)
-        ratio = min(1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
+        ratio = min(5 if kind == "riding" else 1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
         tall = host.spot.height * ratio * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
         within = kind in {"in", "riding"} and "window" in joints

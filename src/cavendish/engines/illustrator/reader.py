@@ -127,7 +127,12 @@ class _Sentence:
         """What describes the subject at `index`, nearest first: before it, or after it (in a red dress, 是黑色的)."""
         found: list[Token] = []
         right = self.tokens[index]
-        for left in reversed(self.tokens[:index]):
+        before = self.tokens[:index]
+        if before and before[-1].group == "subjects" and self.text.startswith("的", before[-1].end):
+            done = next((at for at in range(index - 1, -1, -1) if self.tokens[at].id in _DONE), None)
+            if done is not None and self._doing(index - 1):
+                before, right = before[:done], self.tokens[done]  # 三个戴墨镜的女孩 are three girls
+        for left in reversed(before):
             if left.group not in _MODIFIERS or not self._near(left, right):
                 break
             found.append(left)
@@ -224,6 +229,8 @@ class _Sentence:
                 found.append(Relation(_KINDS[after.id], first, second))
             elif before and self.text.startswith("的", start) and not places:
                 found.append(Relation(before, second, first))  # 骑马的女人: the second rides the first
+            elif (done := self._doing(right)) and places and not (dressed and done == "wearing"):
+                found.append(Relation(done, first, second))  # 坐在椅子上读书
             elif gaze and (middle is None or middle.id == "on"):
                 found.append(Relation("watching", first, second))
             elif middle is None:

@@ -4,7 +4,9 @@ from typing import Literal
 
 import msgspec
 
-RelationKind = Literal["on", "in", "under", "beside", "front", "behind", "riding", "holding", "wearing", "watching", "with"]
+RelationKind = Literal[
+    "on", "in", "under", "beside", "front", "behind", "riding", "holding", "wearing", "watching", "with"
+]
 
 
 class Actor(msgspec.Struct, frozen=True):

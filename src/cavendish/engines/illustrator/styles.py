@@ -214,7 +214,8 @@ def _oil(image: Pixels, alpha: Pixels) -> Pixels:
     drawn *= np.float32(1 / 255 / (len(steps) + 1))
     painted, relief = drawn[..., :3], drawn[..., 3] * 2 - 1
     slope = relief - np.roll(relief, (1, 1), axis=(0, 1))
-    return painted * (1 + relief[..., None] * 0.2) + slope[..., None] * 0.5
+    done: Pixels = painted * (1 + relief[..., None] * 0.2) + slope[..., None] * 0.5
+    return done
 
 
 def _sketch(image: Pixels, alpha: Pixels) -> Pixels:
