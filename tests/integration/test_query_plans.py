@@ -65,7 +65,7 @@ def cases(caller: Caller) -> dict[str, list[tuple[str, str]]]:
     none = array([None] * 3, "text")
     fence = [("uuid", f"'{LEASE}'"), ("text[]", ids), ("integer[]", three)]
     return {
-        "claim": [("uuid", f"'{LEASE}'"), ("bigint", "64")],
+        "claim": [("uuid", f"'{LEASE}'"), ("bigint", "64"), ("text[]", "'{}'")],
         "mark_generating": fence,
         "give_back": [*fence, ("text[]", none), ("bigint[]", array([None] * 3, "bigint"))],
         "give_back_after_fault": [*fence, ("text[]", none), ("bigint[]", array([None] * 3, "bigint"))],
@@ -119,7 +119,7 @@ async def test_the_claim_walks_the_index_of_turns(database: Database) -> None:
     caller = await new_caller(database)
     await fill(database, caller)
     async with database.connection() as connection:
-        tried = await plans(connection, QUERIES["claim"], ["uuid", "bigint"], [f"'{LEASE}'", "64"])
+        tried = await plans(connection, QUERIES["claim"], ["uuid", "bigint", "text[]"], [f"'{LEASE}'", "64", "'{}'"])
         await connection.execute("RESET plan_cache_mode")
     for plan in tried:
         assert "using tasks_claim on tasks" in plan

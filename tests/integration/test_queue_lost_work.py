@@ -221,7 +221,7 @@ async def test_a_lease_is_kept_when_a_claim_under_it_commits_at_that_moment(
     (task_id,) = await submit(orders, caller, [3])
     token = await queue.begin_lease("worker", TTL)
     async with database.transaction() as claiming:
-        assert len(await claiming.fetch(queue._sql["claim"], token, 1)) == 1
+        assert len(await claiming.fetch(queue._sql["claim"], token, 1, [])) == 1
         if way == "the holder leaves":
             leaving = asyncio.create_task(queue.end_lease(token))
         else:
