@@ -183,6 +183,16 @@ def isolation(bench: Bench) -> None:
     callbacks.isolation(bench, free_port)
 
 
+def gemini_weight(bench: Bench) -> None:
+    """A hundred 4k answers of Gemini in flight: memory beside the pictures, and the longest stall of the loop."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "gemini_weight.py")], stdout=subprocess.PIPE, timeout=300, check=False
+    )
+    found = json.loads(done.stdout)
+    bench.note("Gemini, 100 answers of 20 MB: memory", found["growth"], "x the pictures", target="<= 2.5 x")
+    bench.note("Gemini, 100 answers of 20 MB: longest stall", found["stall_ms"], "ms", target="<= 50 ms", **found)
+
+
 def second_start(bench: Bench) -> None:
     """From launching the command to the first 200 of /readyz, embedded database, data already there."""
     times = []
@@ -200,6 +210,19 @@ def fill(bench: Bench, rows: int) -> None:
     asyncio.run(_fill(bench, rows))
 
 
+FIGURES = (
+    second_start,
+    creates,
+    queries,
+    whole_tasks,
+    latency,
+    in_flight,
+    deliveries,
+    isolation,
+    gemini_weight,
+)
+
+
 def main() -> None:
     """Run the figures that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -208,17 +231,16 @@ def main() -> None:
     parser.add_argument(
         "--only",
         nargs="*",
-        help="names of figures: creates queries whole_tasks latency in_flight second_start deliveries isolation",
+        help="names of figures: " + " ".join(figure.__name__ for figure in FIGURES),
     )
     arguments = parser.parse_args()
-    figures = (second_start, creates, queries, whole_tasks, latency, in_flight, deliveries, isolation)
-    chosen = set(figures)
+    chosen = set(FIGURES)
     if arguments.only:
         chosen = {figure for figure in chosen if figure.__name__ in arguments.only}
     with tempfile.TemporaryDirectory(prefix="cavendish-bench-") as folder:
         bench = Bench(Path(folder), arguments.seconds)
         console.print("[bold]empty table[/bold]")
-        for figure in figures:
+        for figure in FIGURES:
             if figure in chosen:
                 figure(bench)
         if arguments.rows:
