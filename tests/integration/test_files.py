@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ import pytest_asyncio
 
 from cavendish.domain.files import MAX_IMAGE_BYTES, file_blob, new_file_name
 from cavendish.flows.files import UPLOADS_AT_ONCE
-from cavendish.flows.work import Worker
 from cavendish.store.embedded import EmbeddedServer
 from cavendish.wiring import Parts
 from tests import imagery
 from tests.conftest import TEMPLATE, execute
 from tests.contract.wire import connected, head, read_answer
 from tests.harness import Running, running, settings_for
+from tests.properties.bench import working
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -40,21 +40,6 @@ async def server(postgres: EmbeddedServer, tmp_path_factory: pytest.TempPathFact
     async with running(settings_for(postgres.dsn_for(database), folder, PUBLIC_URL=PUBLIC_URL)) as running_server:
         yield running_server
     await execute(postgres.dsn, f'DROP DATABASE "{database}" WITH (FORCE)')
-
-
-@asynccontextmanager
-async def working(parts: Parts) -> AsyncIterator[Worker]:
-    """A worker on the server's parts."""
-    engine, fetcher = parts.engine(), parts.fetcher()
-    worker = parts.worker(engine, fetcher)
-    task = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        await worker.stop(0)
-        await task
-        await engine.aclose()
-        await fetcher.aclose()
 
 
 def form(data: bytes, field: str = "file", filename: str = "photo.gif") -> aiohttp.FormData:
@@ -410,7 +395,7 @@ async def test_a_task_that_was_accepted_keeps_its_file_until_it_has_ended(dsn: s
         assert stored(server.parts, "files") == [used.rpartition("/")[2]]
         status, _ = await create(server, key, used)
         assert status == 422, "expired for everybody else"
-        async with working(server.parts):
+        async with working(server.parts.worker(server.parts.engine(), server.parts.fetcher())):
             ended = await server.ended(key, answer["data"]["taskId"])
         assert ended["state"] == "success", ended
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from cavendish.store.orders import PgTaskOrders
 from cavendish.testing import Blocked, ManualClock, ScriptedEngine
 from cavendish.wiring import Parts, open_parts
 from tests.harness import settings_for
+from tests.properties.bench import working
 from tests.properties.world import assert_books_balance, changed, expire, new_caller, submit
 
 PNG = plain_png(64, 64, 0)
@@ -58,15 +59,9 @@ async def caller(parts: Parts) -> Caller:
     return await new_caller(parts.database)
 
 
-@asynccontextmanager
-async def working(parts: Parts, engine: Engine) -> AsyncIterator[Worker]:
-    worker = parts.worker(engine, parts.fetcher())
-    task = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        await worker.stop(0)
-        await task
+def drawing(parts: Parts, engine: Engine) -> AbstractAsyncContextManager[None]:
+    """A worker on these parts, with that engine."""
+    return working(parts.worker(engine, parts.fetcher()))
 
 
 async def ended(parts: Parts, tasks: int = 1) -> list[dict[str, Any]]:
@@ -86,7 +81,7 @@ async def hours(database: Database) -> list[dict[str, Any]]:
 
 async def test_a_picture_s_tokens_and_cost_are_on_its_row_and_in_the_hour(parts: Parts, caller: Caller) -> None:
     await submit(PgTaskOrders(parts.database, parts.clock), caller, [3])
-    async with working(parts, ScriptedEngine(EngineImage(PNG, usage=PICTURE_USAGE))):
+    async with drawing(parts, ScriptedEngine(EngineImage(PNG, usage=PICTURE_USAGE))):
         [row] = await ended(parts)
     assert json.loads(row["upstream_usage"]) == {"models": [{"upstream": FLASH, "text_in": 10, "image_out": 1290}]}
     assert row["upstream_cost_micros"] == PICTURE_MICROS
@@ -98,7 +93,7 @@ async def test_a_picture_s_tokens_and_cost_are_on_its_row_and_in_the_hour(parts:
 
 async def test_a_rejected_prompt_costs_upstream_and_not_the_caller(parts: Parts, caller: Caller) -> None:
     await submit(PgTaskOrders(parts.database, parts.clock), caller, [3])
-    async with working(parts, ScriptedEngine(REJECTED)):
+    async with drawing(parts, ScriptedEngine(REJECTED)):
         [row] = await ended(parts)
     assert (row["fail_code"], row["credits_charged"]) == ("content_rejected", 0)
     assert row["upstream_cost_micros"] == NO_PICTURE_MICROS
@@ -109,14 +104,14 @@ async def test_a_rejected_prompt_costs_upstream_and_not_the_caller(parts: Parts,
 
 async def test_bytes_that_are_no_image_cost_all_the_same(parts: Parts, caller: Caller) -> None:
     await submit(PgTaskOrders(parts.database, parts.clock), caller, [3])
-    async with working(parts, ScriptedEngine(EngineImage(b"not an image", usage=PICTURE_USAGE))):
+    async with drawing(parts, ScriptedEngine(EngineImage(b"not an image", usage=PICTURE_USAGE))):
         [row] = await ended(parts)
     assert (row["fail_code"], row["upstream_cost_micros"]) == ("engine_error", PICTURE_MICROS)
 
 
 async def test_an_engine_that_pays_nobody_leaves_no_cost(parts: Parts, caller: Caller) -> None:
     await submit(PgTaskOrders(parts.database, parts.clock), caller, [3, 8])
-    async with working(parts, ScriptedEngine(afterwards=EngineImage(PNG))):
+    async with drawing(parts, ScriptedEngine(afterwards=EngineImage(PNG))):
         rows = await ended(parts, 2)
     assert {(row["upstream_usage"], row["upstream_cost_micros"]) for row in rows} == {(None, None)}
     [hour] = await hours(parts.database)
@@ -126,7 +121,7 @@ async def test_an_engine_that_pays_nobody_leaves_no_cost(parts: Parts, caller: C
 async def test_a_model_without_a_price_is_counted_apart(parts: Parts, caller: Caller) -> None:
     usage = Usage((UpstreamTokens("gemini-9", image_out=5),))
     await submit(PgTaskOrders(parts.database, parts.clock), caller, [3])
-    async with working(parts, ScriptedEngine(EngineImage(PNG, usage=usage))):
+    async with drawing(parts, ScriptedEngine(EngineImage(PNG, usage=usage))):
         [row] = await ended(parts)
     assert row["upstream_usage"] is not None
     assert row["upstream_cost_micros"] is None
@@ -218,7 +213,7 @@ async def test_a_task_canceled_while_it_was_drawn_still_cost_what_it_cost(parts:
     step = Blocked(REJECTED)
     engine = ScriptedEngine(step)
     [task_id] = await submit(PgTaskOrders(parts.database, parts.clock), caller, [3])
-    async with working(parts, engine):
+    async with drawing(parts, engine):
         await engine.until_called()
         await parts.queue.cancel(caller.account_id, task_id)  # nobody tells this worker; the finish sees it
         step.release()

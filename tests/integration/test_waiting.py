@@ -22,6 +22,7 @@ from tests import imagery
 from tests.conftest import TEMPLATE, execute
 from tests.contract.wire import connected, head
 from tests.harness import PROMPT_BODY, Running, running, settings_for
+from tests.properties.bench import working
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -62,13 +63,8 @@ async def elsewhere(server: Running, engine: ScriptedEngine) -> AsyncIterator[Pa
     """A worker with parts and a listener of its own, as in another process: it shares the database and nothing else."""
     async with open_parts(server.parts.settings) as parts:
         worker = parts.worker(engine, parts.fetcher())
-        async with parts.listener.running():
-            task = asyncio.create_task(worker.run())
-            try:
-                yield parts
-            finally:
-                await worker.stop(0)
-                await task
+        async with parts.listener.running(), working(worker):
+            yield parts
 
 
 async def until(question: Callable[[], bool]) -> None:
