@@ -133,7 +133,7 @@ class App:
         except Exception as error:
             if sending():
                 raise  # half an answer is out: the server must cut the connection, so that the caller knows
-            await send_answer(send, fault(error, language_of(scope), scope["path"]))
+            await send_answer(send, fault(error, language_of(scope), path))
 
 
 async def _elsewhere(_request: Request) -> Response:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from cavendish.domain.errors import InvalidRequest, Problem
 from cavendish.domain.text import Text, shortened
-from cavendish.web.asgi import Receive, Scope, header
+from cavendish.web.asgi import Receive, Scope
 
 MAX_WAIT_SECONDS = 60
 
@@ -42,8 +42,6 @@ def preferred_wait(scope: Scope) -> int | None:
 
     What is not understood is passed over, as the RFC has it: a preference is never an error.
     """
-    if header(scope, b"prefer") is None:
-        return None
     match = _PREFER_WAIT.search(b",".join(value for name, value in scope["headers"] if name == b"prefer"))
     return min(int(match[2]), MAX_WAIT_SECONDS) if match is not None else None
 
