@@ -450,6 +450,20 @@ async def test_a_cluster_follows_when_root_has_to_run_it_another_way(tmp_path: P
 
 
 @as_root
+def test_an_account_reaches_programs_that_lie_where_only_root_may_enter(tmp_path: Path) -> None:
+    with open_folder() as folder:
+        private = folder / "home of root"
+        private.mkdir(mode=0o700)
+        program = shutil.copy(shutil.which("sh") or "/bin/sh", private / "sh")
+        plain = account("nobody")
+        become = [sys.executable, "-I", "-S", unprivileged.__file__, "account", str(plain.pw_uid), str(plain.pw_gid)]
+        # PostgreSQL asks access(2) about its own program. (A shell's `test -x` would ask in another way.)
+        ask_access = "import os, sys; print(os.geteuid(), os.access(sys.argv[1], os.R_OK | os.X_OK))"
+        said = run([*become, str(private), sys.executable, "-I", "-S", "-c", ask_access, str(program)])
+    assert said == f"{plain.pw_uid} True\n"
+
+
+@as_root
 def test_root_without_a_way_is_told_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="plain user, or set CAVENDISH_DATABASE_URL"):
         EmbeddedServer._start(tmp_path, 30.0, ())

@@ -12,7 +12,9 @@ Exits with REFUSED, and a reason on standard error, when the machine does not al
 out of reach. Standard library only; it is run as a file, without the package or site-packages. Linux only.
 """
 
+import contextlib
 import ctypes
+import errno
 import os
 import sys
 from pathlib import Path
@@ -23,6 +25,7 @@ REFUSED = 113
 
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP = 28, 1 << 2
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -64,6 +67,10 @@ def become_account(uid: int, gid: int) -> None:
     reading = bool(held.permitted & (1 << _CAP_DAC_READ_SEARCH))
     capability = _CAP_DAC_READ_SEARCH if reading else _CAP_DAC_OVERRIDE
     _prctl(libc, _PR_SET_KEEPCAPS, 1)
+    with contextlib.suppress(OSError):  # we may lack CAP_SETPCAP; `_reach` finds out what that means here
+        # PostgreSQL asks access(2) about its own programs, and for whoever is not root access(2) forgets capabilities,
+        # unless this bit is set: then a folder that only root may enter, such as root's home, would be out of reach.
+        _prctl(libc, _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
@@ -97,6 +104,8 @@ def main(arguments: list[str]) -> NoReturn:
         change(int(uid), int(gid))
         _reach(folder)
         _reach(program)
+        if not os.access(program, os.R_OK | os.X_OK):  # it will ask the same of itself and its neighbours
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), program)
     except OSError as error:
         sys.stderr.write(f"{way}: {error}\n")
         raise SystemExit(REFUSED) from error
