@@ -42,9 +42,11 @@ class Home(NamedTuple):
 
     @contextmanager
     def serving(self, *options: str) -> Iterator[tuple[Process, str]]:
-        """A running `serve`, and its URL."""
+        """A running `serve`, and its URL; stopped in good order at the end, for its database must not outlive it."""
         with process(self.settings, self.folder, "serve", "--port", "0", *options) as server:
             yield server, found_in_log(server, r"url=(http://\S+)")
+            if server.process.poll() is None:
+                assert server.terminate() == 0
 
 
 def found_in_log(running: Process, pattern: str, *, within_seconds: float = 30) -> str:
