@@ -12,6 +12,7 @@ import pytest_asyncio
 from PIL import Image
 
 from cavendish.domain.errors import EngineError, EngineUnavailable
+from cavendish.engines.illustrator import engine as module
 from cavendish.engines.illustrator.engine import Illustrator
 from cavendish.ports import ImageRequest, InputImage
 
@@ -152,6 +153,24 @@ async def test_a_killed_process_is_a_fault_that_is_tried_again_and_the_next_pict
         assert opened(made.data).size == (160, 120)
     finally:
         await illustrator.aclose()
+
+
+async def test_processes_that_are_worn_out_are_replaced_while_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PICTURES_PER_PROCESS", 3)
+    before = drawing_processes()
+    seen: set[int] = set()
+    illustrator = Illustrator(processes=2)
+    try:
+        async with asyncio.timeout(60):
+            for drawing in asyncio.as_completed(
+                [illustrator.generate(request("a cat", width=64, height=48), lambda: None) for _ in range(12)]
+            ):
+                assert opened((await drawing).data).size == (64, 48)
+                seen |= drawing_processes() - before
+    finally:
+        await illustrator.aclose()
+    assert len(seen) >= 4, "twelve pictures, three for each process"
+    assert drawing_processes() <= before
 
 
 async def test_after_aclose_nothing_is_left_and_nothing_starts() -> None:

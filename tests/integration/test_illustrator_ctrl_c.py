@@ -7,22 +7,23 @@ import signal
 from cavendish.client.headers import read_header
 from cavendish.engines.illustrator.engine import Illustrator
 from cavendish.ports import ImageRequest
+from tests.integration.test_illustrator import drawing_processes
 
 
 async def test_a_drawing_process_does_not_die_of_ctrl_c_not_even_while_it_starts() -> None:
+    before = drawing_processes()
     engine = Illustrator(processes=1)
     request = ImageRequest("task_1", "m", (), "a red apple", "1:1", "1k", 256, 256, "png")
     try:
         drawing = asyncio.create_task(engine.generate(request, lambda: None))
         await asyncio.sleep(0)  # it has been handed to a new process
-        assert engine._pool is not None
-        processes = list(engine._pool._processes)
+        processes = list(drawing_processes() - before)
         for pid in processes:
             os.kill(pid, signal.SIGINT)
         picture = await drawing
         os.kill(processes[0], signal.SIGINT)
         again = await engine.generate(request, lambda: None)
-        same = list(engine._pool._processes)
+        same = list(drawing_processes() - before)
     finally:
         await engine.aclose()
 

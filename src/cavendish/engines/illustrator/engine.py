@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 
@@ -16,10 +17,11 @@ from cavendish.domain.errors import EngineError, EngineUnavailable
 from cavendish.domain.text import Text
 from cavendish.ports import EngineImage, ImageRequest
 
-_TASKS_PER_PROCESS = 64
+_PICTURES_PER_PROCESS = 64
 """A process ends after so many pictures, so that the memory of a 4k burst goes back to the machine."""
 
 _SHUT = Text(en="The illustrator has been shut down.", zh="插画引擎已经关闭。")
+_KILLED = Text(en="A drawing process ended before its picture was done.", zh="绘图进程在完成图片之前意外退出。")
 
 
 class Illustrator:
@@ -27,11 +29,10 @@ class Illustrator:
 
     def __init__(self, *, processes: int) -> None:
         """`processes` (>= 1): how many pictures may be drawn at the same time, each on one core."""
-        self._processes = max(1, processes)
-        self._slots = asyncio.Semaphore(self._processes)
-        self._running = 0
+        self._desks = [_Desk() for _ in range(max(1, processes))]
+        self._free = self._desks.copy()
+        self._slots = asyncio.Semaphore(len(self._free))
         self._waiting = 0
-        self._pool: ProcessPoolExecutor | None = None
         self._closed = False
 
     @property
@@ -43,29 +44,29 @@ class Illustrator:
         """Draw `request`; `started` is called when a process is free for it.
 
         Raises EngineError: `bad_input_image` for bytes that cannot be decoded, `engine_error` after `aclose`.
-        Raises EngineUnavailable: a drawing process was killed; another attempt gets new processes.
+        Raises EngineUnavailable: a drawing process was killed; another attempt gets a new one.
         """
-        await self._take_slot()
+        desk = await self._free_desk()
         try:
-            pool = self._running_pool()
+            if self._closed:
+                raise EngineError("engine_error", _SHUT)
             started()
-            with _deaf_to_ctrl_c():
-                job = pool.submit(_draw, request)
+            job = desk.begin(request)
         except BrokenProcessPool as broken:
-            self._free_slot()
-            raise self._broken() from broken
+            self._leave(desk)
+            raise EngineUnavailable(_KILLED) from broken
         except BaseException:
-            self._free_slot()
+            self._leave(desk)
             raise
-        # The slot is given back when the process is free again, also when the caller has gone away before.
+        # The desk is left when its process is free again, also when the caller has gone away before.
         loop = asyncio.get_running_loop()
         drawn = asyncio.wrap_future(job)
         drawn.add_done_callback(_looked_at)
-        job.add_done_callback(lambda _: _call(loop, self._free_slot))
+        job.add_done_callback(lambda _: _call(loop, self._leave, desk))
         try:
             outcome = await asyncio.shield(drawn)
         except BrokenProcessPool as broken:
-            raise self._broken(pool) from broken
+            raise EngineUnavailable(_KILLED) from broken
         except asyncio.CancelledError:
             if drawn.cancelled():  # by aclose, not by the caller
                 raise EngineError("engine_error", _SHUT) from None
@@ -76,48 +77,73 @@ class Illustrator:
 
     def report(self) -> EngineReport:
         """How many pictures are drawn now, out of how many processes, and how many wait for one."""
-        return EngineReport(self.name, running=self._running, parallel=self._processes, waiting=self._waiting)
+        parallel = len(self._desks)
+        return EngineReport(self.name, running=parallel - len(self._free), parallel=parallel, waiting=self._waiting)
 
     async def aclose(self) -> None:
         """End the processes; pictures that nobody waits for any more are dropped."""
         self._closed = True
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        await asyncio.gather(*(desk.aclose() for desk in self._desks))
 
-    async def _take_slot(self) -> None:
+    async def _free_desk(self) -> "_Desk":
         self._waiting += 1
         try:
             await self._slots.acquire()
         finally:
             self._waiting -= 1
-        self._running += 1
+        return self._free.pop()  # the one that was left last: its process is there and warm
 
-    def _free_slot(self) -> None:
-        self._running -= 1
+    def _leave(self, desk: "_Desk") -> None:
+        self._free.append(desk)
         self._slots.release()
 
-    def _running_pool(self) -> ProcessPoolExecutor:
-        if self._closed:
-            raise EngineError("engine_error", _SHUT)
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._processes,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_end_with_parent,
-                max_tasks_per_child=_TASKS_PER_PROCESS,
-            )
-        return self._pool
 
-    def _broken(self, pool: ProcessPoolExecutor | None = None) -> EngineUnavailable:
-        """Let go of a pool whose process died, so that the next picture gets a new one."""
-        if pool is None or pool is self._pool:
-            broken, self._pool = self._pool, None
-            if broken is not None:
-                broken.shutdown(wait=False, cancel_futures=True)
-        return EngineUnavailable(
-            Text(en="A drawing process ended before its picture was done.", zh="绘图进程在完成图片之前意外退出。"),
-        )
+class _Desk:
+    """Where one picture at a time is drawn, by a process that is replaced when it is worn out or was killed.
+
+    A pool of one for each desk, and never `max_tasks_per_child`: with that, a pool of several counts a process idle
+    that has just ended, and can be left with work and without processes for ever (CPython issue 115634).
+    """
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._pictures_left = 0
+        self._ending: set[asyncio.Future[None]] = set()
+
+    def begin(self, request: ImageRequest) -> "Future[EngineImage | Text]":
+        """Have `request` drawn. The desk must be free. Raises BrokenProcessPool: the process was killed meanwhile."""
+        if self._pool is None or self._pictures_left <= 0:
+            self._end_process()
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent)
+            self._pictures_left = _PICTURES_PER_PROCESS
+        self._pictures_left -= 1
+        try:
+            with _deaf_to_ctrl_c():
+                job = self._pool.submit(_draw, request)
+        except BrokenProcessPool:
+            self._pictures_left = 0
+            raise
+        job.add_done_callback(self._note_end)
+        return job
+
+    async def aclose(self) -> None:
+        """End the process, once the picture that it draws is done."""
+        self._end_process()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _note_end(self, job: "Future[EngineImage | Text]") -> None:
+        if not job.cancelled() and isinstance(job.exception(), BrokenProcessPool):
+            self._pictures_left = 0  # the next one gets a new process
+
+    def _end_process(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            shut = functools.partial(pool.shutdown, wait=True, cancel_futures=True)
+            ending = asyncio.get_running_loop().run_in_executor(None, shut)
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
 
 def _draw(request: ImageRequest) -> EngineImage | Text:
@@ -163,6 +189,6 @@ def _looked_at(drawn: asyncio.Future[EngineImage | Text]) -> None:
         drawn.exception()
 
 
-def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+def _call(loop: asyncio.AbstractEventLoop, action: Callable[[_Desk], None], desk: _Desk) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(action)
+        loop.call_soon_threadsafe(action, desk)
