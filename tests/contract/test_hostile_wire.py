@@ -269,7 +269,8 @@ async def test_a_body_with_100_continue_is_a_body(world: World) -> None:
     customer = await world.customer()
     async with connected(world.allowing.url) as (reader, writer):
         writer.write(create_head(customer, f"Content-Length: {len(BODY)}", "Expect: 100-continue"))
-        first = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        async with asyncio.timeout(10):
+            first = await reader.readuntil(b"\r\n\r\n")
         writer.write(BODY)
         answer = await read_answer(reader)
 

@@ -111,7 +111,8 @@ async def test_a_key_revoked_through_another_pool_is_refused_while_it_is_used_al
 
     using = asyncio.create_task(use())
     await PgAccounts(database).revoke_keys(key[:PREFIX_CHARS])
-    await asyncio.wait_for(using, 2)
+    async with asyncio.timeout(2):
+        await using
 
     assert statuses == sorted(statuses), "refused once, refused for good"
 

@@ -1,6 +1,8 @@
 """Notifications reach whoever subscribed, and a broken connection is made anew."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 import pytest
@@ -93,6 +95,28 @@ async def test_the_end_of_a_connection_is_noticed_at_once(dsn: str, monkeypatch:
         await end_listening_connections(dsn)
         async with asyncio.timeout(1):
             assert await heard.payloads.get() == ""
+
+
+async def test_the_end_comes_although_the_connection_breaks_in_the_same_moment(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[asyncpg.Connection] = []
+
+    async def connect(*args: Any, **options: Any) -> asyncpg.Connection:
+        made.append(await asyncpg.connect(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(module, "asyncpg", SimpleNamespace(connect=connect))
+    listener, heard = Listener(dsn), Heard()
+    listener.subscribe("news", heard)
+    async with asyncio.timeout(10):
+        async with listener.running():
+            assert await heard.next() == ""
+            broken = asyncio.Event()
+            made[0].add_termination_listener(lambda _connection: broken.set())
+            made[0].terminate()
+            await broken.wait()  # the listener is told in the same turn of the loop, and has not acted on it yet
+    assert len(made) == 1
 
 
 async def test_nobody_listens_after_the_end(dsn: str, database: Database) -> None:

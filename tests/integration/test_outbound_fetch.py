@@ -127,7 +127,8 @@ async def test_an_endless_body_without_a_length_is_cut_at_the_cap() -> None:
     async with loopback_server(script) as server, outbound() as subject:
         with pytest.raises(BadImage, match="sends more than"):
             await fetch(subject, f"http://shop.example:{server.port}/")
-        await asyncio.wait_for(cut.wait(), 10)
+        async with asyncio.timeout(10):
+            await cut.wait()
 
     assert sent < 64 * MB  # the cap, and what the sockets' buffers held
 

@@ -108,7 +108,8 @@ class Deliverer:
                 continue
             await asyncio.sleep(ROUND_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS if self._slow_seen else SLOW_ROUND_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS if self._slow_seen else SLOW_ROUND_SECONDS):
+                    await self._wake.wait()
 
     async def stop(self, grace_seconds: float) -> None:
         """Begin no more, and let what is under way end for up to `grace_seconds`. The rest is due again by itself."""

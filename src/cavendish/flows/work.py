@@ -168,8 +168,8 @@ class Worker:
         self._wake.set()
         with contextlib.suppress(TimeoutError):
             # What a claim that is under way brings is ours, too, and must be given back like the rest.
-            await asyncio.wait_for(self._claim.acquire(), CLAIM_PATIENCE_SECONDS)
-            self._claim.release()
+            async with asyncio.timeout(CLAIM_PATIENCE_SECONDS), self._claim:
+                pass
         if self._held:
             await asyncio.wait(list(self._held), timeout=grace_seconds)
         works = list(self._held.values())
@@ -243,7 +243,8 @@ class Worker:
                     continue
             if got < want or want <= 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
         await self._let_go_of_all.wait()  # the lease is renewed until the last task is out of our hands
 
     async def _take_up_again(self, token: str) -> None:

@@ -117,7 +117,8 @@ class Database:
             yield cls(pool, dsn)
         finally:
             try:
-                await asyncio.wait_for(pool.close(), timeout=5)
+                async with asyncio.timeout(5):
+                    await pool.close()
             except TimeoutError:
                 pool.terminate()
 

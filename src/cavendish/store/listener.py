@@ -67,7 +67,8 @@ class Listener:
                 self._wake_everybody()
                 while not lost.is_set():
                     try:
-                        await asyncio.wait_for(lost.wait(), PING_SECONDS)
+                        async with asyncio.timeout(PING_SECONDS):
+                            await lost.wait()
                     except TimeoutError:
                         await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT_SECONDS)
         finally:

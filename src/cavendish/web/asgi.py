@@ -78,7 +78,8 @@ async def read_body(receive: Receive, *, limit: int, inline_limit: int) -> bytes
         if size > (inline_limit if may_be_large else limit):
             raise too_large(limit)
         try:
-            message = await asyncio.wait_for(receive(), BODY_SILENCE_SECONDS)
+            async with asyncio.timeout(BODY_SILENCE_SECONDS):
+                message = await receive()
         except TimeoutError:
             raise _too_slow() from None
         if message["type"] == "http.disconnect":
@@ -106,7 +107,8 @@ async def body_parts(receive: Receive) -> AsyncIterator[bytes]:
     until = loop.time() + BODY_SECONDS
     while more:
         try:
-            message = await asyncio.wait_for(receive(), min(BODY_SILENCE_SECONDS, max(0.0, until - loop.time())))
+            async with asyncio.timeout_at(min(loop.time() + BODY_SILENCE_SECONDS, until)):
+                message = await receive()
         except TimeoutError:
             raise _too_slow() from None
         if message["type"] == "http.disconnect":
