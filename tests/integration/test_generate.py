@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -13,9 +12,8 @@ import shlex
 import signal
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +43,10 @@ class Desk:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("CAVENDISH_")}
         return ours | {"CAVENDISH_BASE_URL": self.server.url, "CAVENDISH_API_KEY": self.key, "LC_ALL": "C.UTF-8"}
 
-    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, through: Sequence[str] = (), **options: Any) -> "subprocess.Popen[str]":
         piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(
-            [sys.executable, "-m", "cavendish", *arguments],
+            [*through, sys.executable, "-m", "cavendish", *arguments],
             cwd=self.folder,
             env=self.environment | options.pop("environment", {}),
             **{**piped, **options},
@@ -232,18 +230,27 @@ async def test_ctrl_c_in_a_batch_leads_to_the_same_command_again(desk: Desk) -> 
     assert await desk.tasks() == 3
 
 
+# Makes standard input the terminal that Ctrl-C and /dev/tty mean, then runs its arguments. (A `preexec_fn` would do it
+# in a fork of this process, where another thread may have held a lock: such a child waits for ever.)
+TAKE_THE_TERMINAL = [
+    sys.executable,
+    "-c",
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])",
+]
+
+
 def in_terminal(desk: Desk, arguments: list[str], environment: Mapping[str, str], attributes: bytes = b"") -> bytes:
     """Everything that a command writes to a terminal, which answers with `attributes` when it is asked for them."""
     ours, theirs = pty.openpty()
     try:
         command = desk.start(
             *arguments,
+            through=TAKE_THE_TERMINAL,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             environment={"COLUMNS": "100", "LINES": "30", **environment},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
         written = b""
