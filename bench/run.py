@@ -143,11 +143,20 @@ def queries(bench: Bench, suffix: str = "") -> None:
 def whole_tasks(bench: Bench, suffix: str = "") -> None:
     """Create to success, API and worker process and database on this machine."""
     asyncio.run(_drop_waiting(bench))
-    with bench.process("worker"), bench.process("serve", "--no-worker", "--port", "0") as (_, url):
+    with bench.process("worker") as (worker, _), bench.process("serve", "--no-worker", "--port", "0") as (api, url):
         began = asyncio.run(_now(bench))
+        before = [_processor_seconds(process) for process in (worker, api)]
         run_load(url, bench.create, connections=64, seconds=bench.seconds)
         done, last = asyncio.run(_all_done(bench, began))
+        spent = [_processor_seconds(process) - then for process, then in zip((worker, api), before, strict=True)]
     bench.note(f"whole tasks/s{suffix}", done / (last - began).total_seconds(), "/s", target=">= 1,500/s", tasks=done)
+    for name, seconds in zip(("worker", "API"), spent, strict=True):
+        bench.note(f"processor for a task, {name}{suffix}", seconds / done * 1e6, "µs", target="")
+
+
+def _processor_seconds(process: "subprocess.Popen[bytes]") -> float:
+    times = psutil.Process(process.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def latency(bench: Bench, suffix: str = "") -> None:
