@@ -20,6 +20,7 @@ from cavendish.domain.orders import (
     Caller,
     NewTask,
     Outcome,
+    Renewal,
     ReturnReason,
     TaskFilter,
     TaskPage,
@@ -245,8 +246,8 @@ class WorkQueue(Protocol):
     async def begin_lease(self, worker: str, ttl_seconds: float) -> str:
         """A fresh token."""
 
-    async def renew_lease(self, token: str, ttl_seconds: float) -> int:
-        """One more term; how many tasks the lease holds. Raises LeaseLost when the last term is over."""
+    async def renew_lease(self, token: str, ttl_seconds: float) -> Renewal:
+        """One more term, and what the lease holds. Raises LeaseLost when the last term is over."""
 
     async def end_lease(self, token: str) -> None:
         """The holder leaves, holding nothing."""

@@ -1,7 +1,7 @@
 """The worker over the real queue: every claimed task comes to an end, whatever happens to engine or database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -12,7 +12,7 @@ from cavendish.clock import SystemClock
 from cavendish.domain.errors import BlobsUnavailable, EngineError, FailCode
 from cavendish.domain.orders import Success, Work
 from cavendish.domain.text import Text
-from cavendish.flows.work import INTERNAL, TIMED_OUT, Worker
+from cavendish.flows.work import GIVEN_UP_REMEMBERED, INTERNAL, TIMED_OUT, Worker
 from cavendish.store.database import Database
 from cavendish.store.views import PgTaskViews
 from cavendish.testing import ManualClock
@@ -323,3 +323,54 @@ async def test_the_database_may_go_away_and_come_back_and_nothing_is_lost(bench:
     totals = await balance(bench.database, bench.caller)
     assert (totals.available, totals.held, totals.charged) == (820, 0, 180)
     await assert_books_balance(bench.database)
+
+
+async def test_a_task_given_up_before_the_worker_knows_that_it_has_it_is_not_drawn(bench: Bench) -> None:
+    (task_id,) = await submit(bench.orders, bench.caller, [3])
+    studio = Studio()
+    studio.gate.clear()
+    worker = bench.worker(studio)
+    claimed = asyncio.Event()
+    told = asyncio.Event()
+    claim = bench.queue.claim
+
+    async def slow_claim(token: str, limit: int, without: Sequence[str] = ()) -> list[Work]:
+        works = await claim(token, limit, without)
+        if works:
+            claimed.set()
+            await told.wait()
+        return works
+
+    bench.queue.claim = slow_claim  # type: ignore[method-assign]
+    async with working(worker):
+        async with asyncio.timeout(10):
+            await claimed.wait()
+        await bench.queue.cancel(bench.caller.account_id, task_id)
+        worker.cancel(task_id)
+        told.set()
+        await bench.until("fail", 1)
+    assert studio.called == []
+    assert await entries_of(bench.database, task_id) == [("hold", 3), ("release", 3)]
+
+
+async def test_a_task_given_up_while_nobody_could_say_so_is_stopped_at_the_next_renewal(bench: Bench) -> None:
+    (task_id,) = await submit(bench.orders, bench.caller, [3])
+    clock, studio = ManualClock(), Studio()
+    studio.gate.clear()
+    worker = bench.worker(studio, clock=clock)
+    async with working(worker):
+        await bench.until("generating", 1)
+        await clock.until_sleeping()
+        await bench.queue.cancel(bench.caller.account_id, task_id)  # and the notification is lost
+        await clock.advance(TTL / 3)
+        await bench.until("fail", 1)
+        assert studio.canceled == 1
+    assert await entries_of(bench.database, task_id) == [("hold", 3), ("release", 3)]
+
+
+async def test_of_tasks_given_up_elsewhere_only_the_latest_are_remembered(bench: Bench) -> None:
+    worker = bench.worker(Studio())
+    for number in range(GIVEN_UP_REMEMBERED + 10):
+        worker.cancel(f"task_{number}")
+        worker.cancel(f"task_{number}")
+    assert list(worker._given_up_early) == [f"task_{number}" for number in range(10, GIVEN_UP_REMEMBERED + 10)]

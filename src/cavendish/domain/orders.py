@@ -69,6 +69,13 @@ class Failure(msgspec.Struct, frozen=True):
     text: Text
 
 
+class Renewal(msgspec.Struct, frozen=True):
+    """A lease goes on. `tasks`: how many it holds; `given_up`: those of them whose owners want them stopped."""
+
+    tasks: int
+    given_up: tuple[TaskId, ...] = ()
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """How a claimed task ended, with the fence that must still hold for it to count. `spent`: over all attempts."""
 

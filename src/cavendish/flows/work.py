@@ -34,6 +34,8 @@ CLAIM_PATIENCE_SECONDS = 5.0
 """How long a stop waits for a claim that is under way; after that its tasks run again when the lease ends."""
 MARK_DELAY_SECONDS = 0.1
 """Work that ends sooner is never shown as `generating`: the mark would cost a write that nobody could see."""
+GIVEN_UP_REMEMBERED = 1_000
+"""Tasks that their owners gave up and that this worker does not draw, the latest ones."""
 FAULT_BACKOFF = Backoff(first_seconds=0.5, most_seconds=5.0)
 STORE_BACKOFF = Backoff(first_seconds=0.1, most_seconds=2.0)
 
@@ -101,6 +103,7 @@ class Worker:
         self._fences: set[tuple[str, int]] = set()
         self._drawing: dict[str, asyncio.Task[None]] = {}
         self._given_up: set[str] = set()
+        self._given_up_early: dict[str, None] = {}
         self._resting = RestingModels(clock)
         self._chores: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -131,11 +134,18 @@ class Worker:
         self._wake.set()
 
     def cancel(self, task_id: str) -> None:
-        """Its owner gave a task up: if it is being drawn here, stop that."""
+        """Its owner gave a task up: if it is being drawn here, stop that; if it comes, do not begin."""
+        if task_id in self._given_up:
+            return
         task = self._drawing.get(task_id)
         if task is not None:
             self._given_up.add(task_id)
             task.cancel()
+            return
+        # The word can be faster than the answer of the claim that took the task. Most are for other workers.
+        self._given_up_early[task_id] = None
+        if len(self._given_up_early) > GIVEN_UP_REMEMBERED:
+            del self._given_up_early[next(iter(self._given_up_early))]
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -205,9 +215,11 @@ class Worker:
             else:
                 await self._clock.sleep(self._lease_ttl_seconds / 3)
             try:
-                held = await self._queue.renew_lease(token, self._lease_ttl_seconds)
+                renewal = await self._queue.renew_lease(token, self._lease_ttl_seconds)
                 failures = 0
-                if held > len(self._held) and not self._claim.locked():
+                for task_id in renewal.given_up:  # the net under NOTIFY
+                    self.cancel(task_id)
+                if renewal.tasks > len(self._held) and not self._claim.locked():
                     # More than we know of, and no claim is under way: one was carried out and its answer got lost.
                     async with self._claim:
                         await self._take_up_again(token)
@@ -324,7 +336,7 @@ class Worker:
 
     async def _attempt(self, work: Work) -> Success | Failure | None:
         """One attempt; None when it came to no outcome and another may help. Raises NoCapacity."""
-        if work.cancel_requested:
+        if work.cancel_requested or work.id in self._given_up_early:
             return Failure("canceled", CANCELED)
         current = asyncio.current_task()
         assert current is not None

@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 
 from cavendish.domain.errors import LeaseLost, StoreUnavailable
-from cavendish.domain.orders import Failure, Outcome, ReturnReason, Success, Work
+from cavendish.domain.orders import Failure, Outcome, Renewal, ReturnReason, Success, Work
 from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS, AccountId, TaskId, TaskState
 from cavendish.domain.text import Text, storable
 from cavendish.domain.usage import HOURS_KEPT_DAYS, Spent, Usage
@@ -46,8 +46,8 @@ class PgWorkQueue:
         assert row is not None
         return str(row["token"])
 
-    async def renew_lease(self, token: str, ttl_seconds: float) -> int:
-        """One more term from now; how many tasks the lease holds.
+    async def renew_lease(self, token: str, ttl_seconds: float) -> Renewal:
+        """One more term from now, and what the lease holds.
 
         Raises:
             LeaseLost: the last term is over; the token is dead for good.
@@ -57,8 +57,7 @@ class PgWorkQueue:
         row = await self._database.fetchrow_within(ttl_seconds / 4, self._sql["renew_lease"], token, ttl_seconds)
         if row is None:
             raise LeaseLost(LEASE_LOST)
-        tasks: int = row["tasks"]
-        return tasks
+        return Renewal(row["tasks"], tuple(row["given_up"]))
 
     async def end_lease(self, token: str) -> None:
         """The holder leaves."""

@@ -218,10 +218,12 @@ VALUES (gen_random_uuid(), $1, clock_timestamp() + make_interval(secs => $2)) RE
 SELECT EXISTS (SELECT FROM leases WHERE expires_at > clock_timestamp()) AS found;
 
 -- name: renew_lease
--- One more term, unless it is over already: an ended lease never comes back. Answers with how many tasks it holds.
+-- One more term, unless it is over already: an ended lease never comes back. Answers with how many tasks it holds, and
+-- which of them their owners gave up.
 UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $2)
 WHERE token = $1 AND expires_at > clock_timestamp()
-RETURNING (SELECT count(*) FROM tasks WHERE lease_token = $1) AS tasks;
+RETURNING (SELECT count(*) FROM tasks WHERE lease_token = $1) AS tasks,
+          ARRAY(SELECT id FROM tasks WHERE lease_token = $1 AND cancel_requested) AS given_up;
 
 -- name: end_lease
 -- The holder leaves. The row stays for a while: see drop_ended_leases.
