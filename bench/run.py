@@ -24,6 +24,7 @@ import psutil
 from load import Request, Result, run_load  # beside this file
 from rich.console import Console
 from rich.table import Table
+from steady import steady
 
 BODY = json.dumps(
     {
@@ -162,7 +163,7 @@ def _processor_seconds(process: "subprocess.Popen[bytes]") -> float:
 def latency(bench: Bench, suffix: str = "") -> None:
     """Time from sending a create to seeing `success`, at a steady 200 tasks a second."""
     with bench.process("worker"), bench.process("serve", "--no-worker", "--port", "0") as (_, url):
-        times = asyncio.run(_steady(bench, url, per_second=200, seconds=bench.seconds))
+        times = steady(url, bench.headers, BODY, per_second=200, seconds=max(bench.seconds, 5))
     cuts = statistics.quantiles(times, n=100)
     bench.note(f"create to success p50{suffix}", cuts[49] * 1000, "ms", target="<= 10 ms", tasks=len(times))
     bench.note(f"create to success p99{suffix}", cuts[98] * 1000, "ms", target="<= 50 ms", tasks=len(times))
@@ -413,36 +414,6 @@ async def _create_many(bench: Bench, url: str, count: int) -> None:
                     assert answer.status == 200, await answer.text()
 
         await asyncio.gather(*(one() for _ in range(64)))
-
-
-async def _steady(bench: Bench, url: str, *, per_second: int, seconds: float) -> list[float]:
-    """One create every 1/`per_second` s, whatever became of the others.
-
-    Every tenth is polled each 2 ms until it is seen as `success`: seconds since its create was sent. Polling all of
-    them would measure the polling.
-    """
-    times: list[float] = []
-    async with aiohttp.ClientSession(headers=bench.headers, connector=aiohttp.TCPConnector(limit=0)) as client:
-
-        async def one(watched: bool) -> None:
-            began = time.perf_counter()
-            async with client.post(url + CREATE, data=BODY) as answer:
-                task_id = (await answer.json())["data"]["taskId"]
-            while watched:
-                async with client.get(url + QUERY + task_id) as answer:
-                    if (await answer.json())["data"]["state"] == "success":
-                        times.append(time.perf_counter() - began)
-                        return
-                await asyncio.sleep(0.002)
-
-        running = []
-        start = time.perf_counter()
-        for i in range(int(per_second * (seconds + 1))):
-            await asyncio.sleep(max(0, start + i / per_second - time.perf_counter()))
-            # The first second warms up connections and prepared statements.
-            running.append(asyncio.create_task(one(i >= per_second and i % 10 == 0)))
-        await asyncio.gather(*running)
-    return times
 
 
 async def _until_ready(url: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from cavendish import __version__
-from cavendish.blobs import ObjectBlobs
+from cavendish.blobs.objects import ObjectBlobs
 from cavendish.clock import SystemClock
 from cavendish.domain.callbacks import Posted
 from cavendish.domain.catalog import Catalog, build_catalog, merged

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cavendish.blobs import CHUNK_BYTES, ObjectBlobs
+from cavendish.blobs.objects import CHUNK_BYTES, ObjectBlobs
 from cavendish.domain.errors import BlobMissing, BlobsUnavailable, CavendishError, Misconfigured
 from cavendish.domain.results import input_blob, is_name, new_name, result_blob
 

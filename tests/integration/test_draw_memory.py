@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from cavendish.blobs import ObjectBlobs
+from cavendish.blobs.objects import ObjectBlobs
 from cavendish.clock import SystemClock
 from cavendish.domain.files import MAX_IMAGE_BYTES
 from cavendish.domain.orders import Success, Work

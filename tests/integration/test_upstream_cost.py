@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cavendish.blobs import ObjectBlobs
+from cavendish.blobs.objects import ObjectBlobs
 from cavendish.domain.errors import BlobsUnavailable, EngineError
 from cavendish.domain.orders import Caller, Failure, Outcome, Work
 from cavendish.domain.text import Text

@@ -7,12 +7,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from cavendish.blobs import ObjectBlobs
+from cavendish.blobs.objects import ObjectBlobs
 from cavendish.clock import SystemClock
 from cavendish.domain.errors import BlobsUnavailable, EngineError, FailCode
 from cavendish.domain.orders import Success, Work
 from cavendish.domain.text import Text
-from cavendish.flows.work import GIVEN_UP_REMEMBERED, INTERNAL, TIMED_OUT, Worker
+from cavendish.flows.given_up import REMEMBERED, GivenUp
+from cavendish.flows.work import INTERNAL, TIMED_OUT, Worker
 from cavendish.store.database import Database
 from cavendish.store.views import PgTaskViews
 from cavendish.testing import ManualClock
@@ -368,9 +369,10 @@ async def test_a_task_given_up_while_nobody_could_say_so_is_stopped_at_the_next_
     assert await entries_of(bench.database, task_id) == [("hold", 3), ("release", 3)]
 
 
-async def test_of_tasks_given_up_elsewhere_only_the_latest_are_remembered(bench: Bench) -> None:
-    worker = bench.worker(Studio())
-    for number in range(GIVEN_UP_REMEMBERED + 10):
-        worker.cancel(f"task_{number}")
-        worker.cancel(f"task_{number}")
-    assert list(worker._given_up_early) == [f"task_{number}" for number in range(10, GIVEN_UP_REMEMBERED + 10)]
+def test_of_tasks_given_up_elsewhere_only_the_latest_are_remembered() -> None:
+    given_up = GivenUp()
+    for number in range(REMEMBERED + 10):
+        given_up.add(f"task_{number}")
+        given_up.add(f"task_{number}")
+    remembered = [number for number in range(REMEMBERED + 10) if f"task_{number}" in given_up]
+    assert remembered == list(range(10, REMEMBERED + 10))

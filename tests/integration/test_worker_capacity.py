@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cavendish.blobs import ObjectBlobs
+from cavendish.blobs.objects import ObjectBlobs
 from cavendish.domain.errors import NoCapacity
 from cavendish.domain.orders import Success, Work
 from cavendish.flows.draw import Progress

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cavendish.blobs import ObjectBlobs
+from cavendish.blobs.objects import ObjectBlobs
 from cavendish.domain.orders import Success, Work
 from cavendish.domain.results import input_blob
 from cavendish.domain.tasks import TaskId

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from cavendish.blobs import ObjectBlobs
+from cavendish.blobs.objects import ObjectBlobs
 from cavendish.clock import SystemClock
 from cavendish.domain.orders import Caller, Success, Work
 from cavendish.flows.work import Worker

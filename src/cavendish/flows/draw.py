@@ -14,7 +14,7 @@ from cavendish.domain.errors import AddressRefused, BadImage, BlobMissing, Blobs
 from cavendish.domain.files import MAX_IMAGE_BYTES, file_blob, referred_file
 from cavendish.domain.inputs import InputPolicy, TaskInput, is_inline, read_input
 from cavendish.domain.orders import Success, Work
-from cavendish.domain.results import RESULTS_PATH, input_blob, is_name, new_name, result_blob
+from cavendish.domain.results import RESULTS_PATH, Shelf, input_blob, is_name, result_blob
 from cavendish.domain.retry import Backoff
 from cavendish.domain.text import Text
 from cavendish.domain.usage import Usage
@@ -78,6 +78,7 @@ class Draw:
         self._deadline_seconds = deadline_seconds
         self._memory = ByteBudget(input_memory_bytes)
         self._decoder = msgspec.json.Decoder(_Param)
+        self._shelf = Shelf()
 
     async def __call__(self, work: Work, progress: Progress) -> Success:
         """Fetch inputs, call the engine, check and store what came back.
@@ -108,7 +109,7 @@ class Draw:
                     zh=f"引擎返回的数据不是可用的图片：{error.text.zh}",
                 ),
             ) from error
-        name = new_name(wanted.output_format)
+        name = self._shelf.new_name(wanted.output_format)
         await self._store(result_blob(name), data)
         return Success(name, info.width, info.height, made.note)
 

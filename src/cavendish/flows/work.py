@@ -24,6 +24,7 @@ from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS
 from cavendish.domain.text import Text
 from cavendish.domain.usage import TokenPrices, Usage, spend
 from cavendish.flows.draw import Progress
+from cavendish.flows.given_up import GivenUp
 from cavendish.flows.resting import RestingModels
 from cavendish.ports import Blobs, Clock, WorkQueue
 
@@ -34,8 +35,6 @@ CLAIM_PATIENCE_SECONDS = 5.0
 """How long a stop waits for a claim that is under way; after that its tasks run again when the lease ends."""
 MARK_DELAY_SECONDS = 0.1
 """Work that ends sooner is never shown as `generating`: the mark would cost a write that nobody could see."""
-GIVEN_UP_REMEMBERED = 1_000
-"""Tasks that their owners gave up and that this worker does not draw, the latest ones."""
 FAULT_BACKOFF = Backoff(first_seconds=0.5, most_seconds=5.0)
 STORE_BACKOFF = Backoff(first_seconds=0.1, most_seconds=2.0)
 
@@ -101,9 +100,7 @@ class Worker:
         self._prices = prices
         self._held: dict[asyncio.Task[None], Work] = {}
         self._fences: set[tuple[str, int]] = set()
-        self._drawing: dict[str, asyncio.Task[None]] = {}
-        self._given_up: set[str] = set()
-        self._given_up_early: dict[str, None] = {}
+        self._given_up = GivenUp()
         self._resting = RestingModels(clock)
         self._chores: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -135,17 +132,7 @@ class Worker:
 
     def cancel(self, task_id: str) -> None:
         """Its owner gave a task up: if it is being drawn here, stop that; if it comes, do not begin."""
-        if task_id in self._given_up:
-            return
-        task = self._drawing.get(task_id)
-        if task is not None:
-            self._given_up.add(task_id)
-            task.cancel()
-            return
-        # The word can be faster than the answer of the claim that took the task. Most are for other workers.
-        self._given_up_early[task_id] = None
-        if len(self._given_up_early) > GIVEN_UP_REMEMBERED:
-            del self._given_up_early[next(iter(self._given_up_early))]
+        self._given_up.add(task_id)
 
     async def run(self) -> None:
         """Work until `stop`."""
@@ -336,11 +323,11 @@ class Worker:
 
     async def _attempt(self, work: Work) -> Success | Failure | None:
         """One attempt; None when it came to no outcome and another may help. Raises NoCapacity."""
-        if work.cancel_requested or work.id in self._given_up_early:
+        if work.cancel_requested or work.id in self._given_up:
             return Failure("canceled", CANCELED)
         current = asyncio.current_task()
         assert current is not None
-        self._drawing[work.id] = current
+        self._given_up.begin(work.id, current)
         loop = asyncio.get_running_loop()
         handle: asyncio.TimerHandle | None = None
 
@@ -372,8 +359,7 @@ class Worker:
         except Exception:
             log.exception("an attempt met an unforeseen error", task_id=work.id, attempt=work.attempt)
         finally:
-            self._drawing.pop(work.id, None)
-            self._given_up.discard(work.id)
+            self._given_up.end(work.id)
             if handle is not None:
                 handle.cancel()
         return None

@@ -15,6 +15,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from cavendish.blobs.durable import DurableFolder
 from cavendish.domain.errors import BlobMissing, BlobsUnavailable, Misconfigured
 from cavendish.domain.text import Text
 
@@ -69,7 +70,7 @@ class ObjectBlobs:
                 )
             ) from error
         self._writers = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="blobs")
-        self._durable_folders: set[Path] = set()
+        self._durable = DurableFolder(str(self._folder)) if self._folder is not None else None
 
     async def put(self, name: str, data: bytes) -> None:
         """Write, and return only when the object would survive a power cut.
@@ -78,14 +79,12 @@ class ObjectBlobs:
             BlobsUnavailable: the storage is full, away, or refuses.
         """
         with _translated(name):
-            if self._folder is None:
+            if self._durable is None:
                 await obstore.put_async(self._store, name, data)
             else:
-                path = self._folder / name
-                if ".." in path.parts or Path(name).is_absolute():
-                    raise ValueError(f"not a blob's name: {name}")
+                path = self._path(name)
                 try:
-                    await asyncio.get_running_loop().run_in_executor(self._writers, self._write, path, data)
+                    await asyncio.get_running_loop().run_in_executor(self._writers, self._durable.write, path, data)
                 except FileNotFoundError as error:  # the folder went away while we wrote: not for `get` to explain
                     raise OSError(f"the folder of {name} is gone") from error
 
@@ -159,51 +158,10 @@ class ObjectBlobs:
             except BlobMissing:
                 continue
 
-    def _write(self, path: Path, data: bytes) -> None:
-        """Write a file that stays after a power cut; one that was there stays as it was until the new one is whole.
-
-        Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe. And a
-        new one not by way of a temporary name: a blob's name is random and told to nobody before `put` returned, and a
-        rename costs the file system a second entry in its journal.
-        """
-        self._make_folder(path.parent)
-        written = path.with_name(f".{path.name}.part") if path.exists() else path
-        try:
-            _append(written, data, os.O_TRUNC)
-            if written != path:
-                self._settle(written, path)
-            else:
-                _fsync(path)
-                self._sync_folder(path.parent)
-        except OSError:
-            written.unlink(missing_ok=True)  # half of it is worth nothing and fills the disk
-            raise
-
-    def _make_folder(self, folder: Path) -> None:
-        if not folder.is_dir():  # new, or removed behind our back
-            self._durable_folders.discard(folder)
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-    def _settle(self, temporary: Path, path: Path) -> None:
-        """Give a whole file its name, such that both stay after a power cut."""
-        _fsync(temporary)
-        temporary.rename(path)
-        self._sync_folder(path.parent)
-
-    def _sync_folder(self, folder: Path) -> None:
-        """Have the names in `folder`, and its own, stay after a power cut."""
-        try:
-            _fsync(folder)
-        except OSError:
-            self._durable_folders.discard(folder)
-            raise
-        if folder not in self._durable_folders:
-            assert self._folder is not None
-            for above in folder.parents:  # the folder's own name must stay, too
-                _fsync(above)
-                if above == self._folder:
-                    break
-            self._durable_folders.add(folder)
+    def _path(self, name: str) -> str:
+        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+            raise ValueError(f"not a blob's name: {name}")
+        return f"{self._folder}/{name}"
 
     def _new_incoming(self) -> Path:
         if self._folder is None:
@@ -216,17 +174,14 @@ class ObjectBlobs:
 
     async def _keep(self, temporary: Path, name: str) -> None:
         with _translated(name):
-            if self._folder is None:
+            if self._durable is None:
                 await obstore.put_async(self._store, name, temporary)
                 return
-            path = self._folder / name
-
-            def settle() -> None:
-                self._make_folder(path.parent)
-                self._settle(temporary, path)
+            path = self._path(name)
 
             try:
-                await asyncio.get_running_loop().run_in_executor(self._writers, settle)
+                settle = self._durable.settle
+                await asyncio.get_running_loop().run_in_executor(self._writers, settle, str(temporary), path)
             except FileNotFoundError as error:
                 raise OSError(f"the folder of {name} is gone") from error
 
@@ -293,17 +248,9 @@ class IncomingObject:
         await self._keep(self.path, name)
 
 
-def _append(path: Path, data: bytes, flags: int = os.O_APPEND) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+def _append(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
     with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
         view = memoryview(data)
         while view:
             view = view[file.write(view) :]
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

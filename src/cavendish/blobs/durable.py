@@ -1,0 +1,136 @@
+"""Files that stay after a power cut, once the call that wrote them returned.
+
+Blocking, and on strings: thousands of small files a second pass here, in threads, and each `Path` would cost as much as
+a system call.
+"""
+
+import contextlib
+import os
+import threading
+
+
+class DurableFolder:
+    """Writes files below `root`, which exists."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._syncs: dict[str, _FolderSync] = {}
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file; one that was there stays as it was until the new one is whole.
+
+        Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe. And a
+        new one not by way of a temporary name: a blob's name is random and told to nobody before this returned, and a
+        rename costs the file system a second entry in its journal.
+
+        Raises:
+            OSError: nothing was written.
+        """
+        try:
+            descriptor = _create(path)
+        except FileNotFoundError:  # its folder is new, or was removed behind our back
+            self._make(os.path.dirname(path))
+            descriptor = _create(path)
+        except FileExistsError:
+            folder, _, name = path.rpartition("/")
+            self._replace(f"{folder}/.{name}.part", path, data)
+            return
+        try:
+            _fill(descriptor, data)
+            self._sync(os.path.dirname(path))
+        except OSError:
+            _unlink(path)  # half of it is worth nothing and fills the disk
+            raise
+
+    def settle(self, temporary: str, path: str) -> None:
+        """Give a whole file, below the root as well, its name.
+
+        Raises:
+            OSError
+        """
+        folder = os.path.dirname(path)
+        self._make(folder)
+        fsync(temporary)
+        os.rename(temporary, path)
+        self._sync(folder)
+
+    def _replace(self, temporary: str, path: str, data: bytes) -> None:
+        try:
+            _fill(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), data)
+            os.rename(temporary, path)
+            self._sync(os.path.dirname(path))
+        except OSError:
+            _unlink(temporary)
+            raise
+
+    def _make(self, folder: str) -> None:
+        if not os.path.isdir(folder):
+            self._syncs.pop(folder, None)
+            os.makedirs(folder, exist_ok=True, mode=0o700)
+
+    def _sync(self, folder: str) -> None:
+        sync = self._syncs.get(folder)
+        if sync is None:
+            sync = self._syncs.setdefault(folder, _FolderSync(folder, up_to=self._root))
+        sync()
+
+
+class _FolderSync:
+    """Has the names in a folder stay after a power cut. Threads that ask while it is under way share the next one."""
+
+    def __init__(self, folder: str, *, up_to: str) -> None:
+        self._folder = folder
+        self._above = _parents(folder, up_to)
+        self._counting, self._syncing = threading.Lock(), threading.Lock()
+        self._asked = self._done = 0
+
+    def __call__(self) -> None:
+        with self._counting:
+            self._asked += 1
+            mine = self._asked
+        with self._syncing:
+            if self._done >= mine:  # the one before us began after we asked
+                return
+            with self._counting:
+                covered = self._asked
+            fsync(self._folder)
+            while self._above:  # the folder's own name must stay, too; once is enough
+                fsync(self._above[-1])
+                self._above.pop()
+            self._done = covered
+
+
+def _parents(folder: str, up_to: str) -> list[str]:
+    """The folders above `folder`, the outermost (`up_to`) first."""
+    above: list[str] = []
+    while folder != up_to:
+        folder = os.path.dirname(folder)
+        above.insert(0, folder)
+    return above
+
+
+def _create(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _fill(descriptor: int, data: bytes) -> None:
+    """Write it all, have it on the disk, and close."""
+    with open(descriptor, "wb", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
+        os.fsync(descriptor)
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def fsync(path: str) -> None:
+    """Have a file, or the names in a folder, on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

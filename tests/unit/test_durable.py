@@ -1,0 +1,116 @@
+"""Files that must stay after a power cut: what is written when, and what a failure leaves."""
+
+import os
+import shutil
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cavendish.blobs import durable
+from cavendish.blobs.durable import DurableFolder
+
+
+class Disk:
+    """Counts what is made durable, and can hold or refuse it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.synced: Counter[str] = Counter()
+        self.refused: set[str] = set()
+        self.held = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def fsync(self, path: str) -> None:
+        name = os.path.relpath(path, self.root)
+        self.synced[name] += 1
+        self.held.set()
+        assert self.go_on.wait(20)
+        if name in self.refused:
+            raise OSError(5, "Input/output error", path)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    root = tmp_path / "root"
+    root.mkdir()
+    disk = Disk(root)
+    monkeypatch.setattr(durable, "fsync", disk.fsync)
+    return disk
+
+
+@pytest.fixture
+def folder(disk: Disk) -> DurableFolder:
+    return DurableFolder(str(disk.root))
+
+
+def test_a_folder_and_the_way_to_it_are_durable_the_way_only_once(disk: Disk, folder: DurableFolder) -> None:
+    for name in ("first", "second"):
+        folder.write(f"{disk.root}/a/b/{name}", b"x")
+    assert disk.synced == {"a/b": 2, "a": 1, ".": 1}
+    assert (disk.root / "a/b/second").read_bytes() == b"x"
+    assert (disk.root / "a/b/second").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_was_removed_is_made_durable_anew_with_the_way_to_it(disk: Disk, folder: DurableFolder) -> None:
+    folder.write(f"{disk.root}/a/first", b"x")
+    shutil.rmtree(disk.root / "a")
+    folder.write(f"{disk.root}/a/second", b"x")
+    assert disk.synced == {"a": 2, ".": 2}
+
+
+def test_those_who_write_while_a_folder_is_made_durable_share_the_next_time(disk: Disk, folder: DurableFolder) -> None:
+    folder.write(f"{disk.root}/a/zero", b"x")
+    disk.synced.clear()
+    disk.held.clear()
+    disk.go_on.clear()
+    threads = [threading.Thread(target=folder.write, args=(f"{disk.root}/a/{name}", b"x")) for name in "123456"]
+    threads[0].start()
+    assert disk.held.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+    sync = folder._syncs[f"{disk.root}/a"]
+    while sync._asked < 7:
+        threading.Event().wait(0.001)
+    disk.go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert disk.synced == {"a": 2}
+    assert len(list((disk.root / "a").iterdir())) == 7
+
+
+def test_a_write_that_cannot_be_made_durable_leaves_nothing_and_the_next_one_tries_again(
+    disk: Disk, folder: DurableFolder
+) -> None:
+    disk.refused.add("a")
+    with pytest.raises(OSError, match="Input/output"):
+        folder.write(f"{disk.root}/a/first", b"x")
+    assert list((disk.root / "a").iterdir()) == []
+    disk.refused.clear()
+    folder.write(f"{disk.root}/a/first", b"y")
+    assert (disk.root / "a/first").read_bytes() == b"y"
+    assert disk.synced == {"a": 2, ".": 1}
+
+
+def test_what_was_there_stays_when_its_replacement_cannot_be_written(
+    disk: Disk, folder: DurableFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write(f"{disk.root}/a/first", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        folder.write(f"{disk.root}/a/first", b"new")
+    assert [(path.name, path.read_bytes()) for path in (disk.root / "a").iterdir()] == [("first", b"old")]
+
+
+def test_a_file_is_settled_under_its_name_from_another_folder(disk: Disk, folder: DurableFolder) -> None:
+    (disk.root / "part").write_bytes(b"whole")
+    folder.settle(f"{disk.root}/part", f"{disk.root}/a/name")
+    assert (disk.root / "a/name").read_bytes() == b"whole"
+    assert not (disk.root / "part").exists()
+    assert disk.synced == {"part": 1, "a": 1, ".": 1}
