@@ -10,9 +10,11 @@ colours fill in first; `role:NAME~OTHER25` has 25 % of another role in it. Roles
 
 import functools
 import re
+import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from importlib.resources import files
+from typing import TypeVar
 
 import msgspec
 
@@ -22,6 +24,28 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _COLOR = re.compile(r"(lit)?#[0-9a-fA-F]{6}\b|role:([a-z0-9]+)(?:/([a-z]+))?(?:~([a-z]+)(\d\d))?")
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
 DEFAULT_POSE = "default"
+T = TypeVar("T")
+
+
+def table(name: str, kind: type[T]) -> T:
+    """The rows of `art/<name>.toml`. Raises msgspec.ValidationError: which file, which row, and what is wrong in it."""
+    try:
+        return msgspec.convert(tomllib.loads(_source(f"{name}.toml")), kind)
+    except msgspec.ValidationError as wrong:
+        raise msgspec.ValidationError(f"art/{name}.toml: {wrong}") from wrong
+
+
+def svg_root(name: str) -> ET.Element:
+    """The root of `art/<name>.svg` with plain tag names, and with opacity where resvg draws it fastest."""
+    root = ET.fromstring(_source(f"{name}.svg"))  # noqa: S314 - our own file, shipped with the package
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(_SVG)
+        _flatten_opacity(element)
+    return root
+
+
+def _source(name: str) -> str:
+    return (files(__package__) / "art" / name).read_text("utf-8")
 
 
 class Pose(msgspec.Struct, frozen=True):
@@ -55,8 +79,7 @@ class Drawing(msgspec.Struct, frozen=True):
 @functools.cache
 def drawing(svg: str) -> Drawing:
     """The drawing in `art/subjects/<svg>.svg`, parsed once per process."""
-    source = (files(__package__) / "art" / "subjects" / f"{svg}.svg").read_text("utf-8")
-    root = strip_namespace(ET.fromstring(source))  # noqa: S314 - our own file, shipped with the package
+    root = svg_root(f"subjects/{svg}")
     poses = {
         group.attrib["data-pose"]: _pose(group, root, ET.tostring(group, "unicode"))
         for group in root.iterfind("g")
@@ -66,14 +89,6 @@ def drawing(svg: str) -> Drawing:
         body = "".join(ET.tostring(child, "unicode") for child in root if child.tag != "defs")
         poses = {DEFAULT_POSE: _pose(root, root, body)}
     return Drawing(poses, "".join(ET.tostring(child, "unicode") for child in root.iterfind("defs")))
-
-
-def strip_namespace(root: ET.Element) -> ET.Element:
-    """`root` with plain tag names, and with opacity where resvg draws it fastest."""
-    for element in root.iter():
-        element.tag = element.tag.removeprefix(_SVG)
-        _flatten_opacity(element)
-    return root
 
 
 def _flatten_opacity(element: ET.Element) -> None:

@@ -1,18 +1,17 @@
 """Pictures that are set rather than staged: a social post, words over a scene, and a composition without a subject."""
 
 import functools
-import tomllib
-from importlib.resources import files
 
 import msgspec
 
-from cavendish.engines.illustrator.art import drawing
+from cavendish.engines.illustrator.art import drawing, table
 from cavendish.engines.illustrator.chance import Chance
+from cavendish.engines.illustrator.composer import pictured
 from cavendish.engines.illustrator.palette import bright, mix, tone
-from cavendish.engines.illustrator.picture import Layer, Picture
 from cavendish.engines.illustrator.plates import paint
+from cavendish.engines.illustrator.render import Picture
 from cavendish.engines.illustrator.scene import Actor, Scene
-from cavendish.engines.illustrator.stage import Stage, stage_for
+from cavendish.engines.illustrator.stage import stage_for
 from cavendish.engines.illustrator.type import breadth, lines
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
@@ -50,7 +49,7 @@ class Cards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @functools.cache
 def known_cards() -> Cards:
     """The rows, loaded once per process."""
-    return msgspec.convert(tomllib.loads((files(__package__) / "art" / "cards.toml").read_text("utf-8")), Cards)
+    return table("cards", Cards)
 
 
 def social_post(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
@@ -95,7 +94,7 @@ def social_post(scene: Scene, lots: Chance, width: float, height: float) -> Pict
         counts=[f"{n / 10000:.1f}万" if scene.chinese and n >= 10_000 else f"{n / 1000:.1f}K" for n in numbers],
     )  # fmt: skip
     style = None if scene.style in {"photo", "render3d", "illustration"} else scene.style
-    return msgspec.structs.replace(_picture(stage, 0.0012), style=style, vignette=0.0)
+    return msgspec.structs.replace(pictured(stage, 0.0012), style=style, lively=1.0, vignette=0.0)
 
 
 def abstract(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
@@ -112,7 +111,7 @@ def abstract(scene: Scene, lots: Chance, width: float, height: float) -> Picture
     dark = "#23232e" if bright(colors[0]) > 0.6 else "#f6f1e6"
     paint(stage, lots.pick(known.forms[mood]), c=colors, n=len(colors))
     paint(stage, "caption", c=colors, text=caption, dark=dark)
-    return msgspec.structs.replace(_picture(stage, 0.0), style=scene.style, vignette=0.3)
+    return msgspec.structs.replace(pictured(stage, 0.0), lively=1.0, vignette=0.3)
 
 
 def titled(picture: Picture, scene: Scene, lots: Chance) -> Picture:
@@ -133,15 +132,4 @@ def titled(picture: Picture, scene: Scene, lots: Chance) -> Picture:
             said.append((y, line, size))
             y += size * 0.2
     paint(stage, "title", said=said, poster=poster)
-    return msgspec.structs.replace(picture, layers=(*picture.layers, *_picture(stage, 0.0).layers[1:]))
-
-
-def _picture(stage: Stage, blur: float) -> Picture:
-    return Picture(
-        (
-            Layer("back", "".join(stage.back), 0.5 if blur else 1.0, blur),
-            Layer("middle", "".join(stage.middle)),
-            Layer("front", "".join(stage.front)),
-        ),
-        stage.width, stage.height,
-    )  # fmt: skip
+    return msgspec.structs.replace(picture, layers=(*picture.layers, *pictured(stage, 0.0).layers[1:]))

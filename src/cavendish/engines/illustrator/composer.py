@@ -6,10 +6,10 @@ from cavendish.engines.illustrator.arrange import SKY_PAINTED, Placed, arrange
 from cavendish.engines.illustrator.art import placed
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.palette import mix
-from cavendish.engines.illustrator.picture import Layer, Picture
 from cavendish.engines.illustrator.plates import manner, paint, shadow
+from cavendish.engines.illustrator.render import Layer, Picture
 from cavendish.engines.illustrator.scene import Scene
-from cavendish.engines.illustrator.stage import Stage, scenery, stage_for
+from cavendish.engines.illustrator.stage import Stage, look_of, scenery, stage_for
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
 
@@ -24,22 +24,32 @@ def compose(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
     near = [one for one in subjects if one.row.kind != "far"]
     stage.middle += [_mirrored(stage, one, own.wet) for one in near] + stage.near
     stage.middle += [_shadows(stage, one, crowd=len(near) > 12) for one in near if one.grounded]
-    soft = max(own.soft, 0.012 if scene.shallow or scene.composition == "closeup" else 0.0)
-    if scene.style == "photo":
-        soft = max(soft, 0.006)
-    mood = scenery().moods.get(scene.mood or "")
+    close = scene.shallow or scene.composition == "closeup"
+    soft = max(own.soft, look_of(scene).soft, 0.012 if close else 0.0)
+    return pictured(
+        stage, max(soft, 0.0016), soft * 0.5 if soft > 0.005 else 0.0,
+        "".join(_drawn(stage, one) + _waterline(stage, one) for one in near),
+    )  # fmt: skip
+
+
+def pictured(stage: Stage, back_blur: float, middle_blur: float = 0.0, subjects: str = "") -> Picture:
+    """What has been painted on `stage`, with `subjects` before it; blurs are shares of the shorter side."""
+    look, mood = look_of(stage.scene), scenery().moods.get(stage.scene.mood or "")
+    if look.over:
+        paint(stage, look.over)
     return Picture(
         layers=(
-            Layer("back", "".join(stage.back), 0.5, max(soft, 0.0016)),
-            Layer("middle", "".join(stage.middle), 0.5 if soft > 0.005 else 1.0, soft * 0.5 if soft > 0.005 else 0.0),
-            Layer("subjects", "".join(_drawn(stage, one) + _waterline(stage, one) for one in near)),
+            Layer("back", "".join(stage.back), 0.5 if back_blur else 1.0, back_blur),
+            Layer("middle", "".join(stage.middle), 0.5 if middle_blur else 1.0, middle_blur),
+            Layer("subjects", subjects),
             Layer("front", "".join(stage.front)),
         ),
-        width=width,
-        height=height,
-        style=scene.style,
+        width=stage.width,
+        height=stage.height,
+        style=stage.scene.style,
         lively=mood.lively if mood else 1.0,
         vignette=mood.vignette if mood else 0.35,
+        over="".join(stage.over),
     )
 
 
@@ -48,8 +58,8 @@ def choose_place(scene: Scene) -> str:
     rows = vocabulary().subjects
     named = [rows[actor.id] for actor in scene.actors if actor.id not in SKY_PAINTED]
     kinds = [row.kind for row in named]
-    if scene.style == "sticker" and named:
-        return "stage"
+    if named and (own := look_of(scene).place):
+        return own
     if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"}:
         return "underwater"
     if scene.place == "sea" and kinds and "water" not in kinds and kinds[0] in {"ground", "small", "furniture"}:
@@ -81,7 +91,7 @@ def choose_place(scene: Scene) -> str:
 def _timed(scene: Scene) -> Scene:
     """The scene with the time and weather that its subjects or style imply: the moon and neon bring the night."""
     implied = [vocabulary().subjects[actor.id].time for actor in scene.actors]
-    implied.append("night" if scene.style == "neon" else None)
+    implied.append(look_of(scene).time)
     weathers = (vocabulary().subjects[actor.id].weather for actor in scene.actors)
     return msgspec.structs.replace(
         scene,

@@ -5,8 +5,9 @@ A plate is SVG with a few words more:
 * `{…}` in an attribute or text is an expression over `W`, `H` (the picture), `Z` (the horizon), `scene`, `sky`, the
   facts of `Stage.facts`, the lots `u(low, high)`, `pick(…)`, `likely(share)`, and `foot`, `ridge`, `mix`, `tone`.
 * `when="…"` keeps an element only where that is true; `depth="…"` (0-1) fades it and all in it into the distance.
-* `<layer of="back|near|front">` is where its content goes; `<each n="…" x="…">` repeats it, each further attribute a
-  name for the expressions inside; `<plate name="…" …>` includes another one; `air="sky"` lights it as it is outside;
+* `<layer of="back|near|front|over">` is where its content goes; `<each n="…" x="…">` repeats it, each further
+  attribute a name for the expressions inside; `<plate name="…" …>` includes another one; `air="sky"` lights it as it
+  is outside;
   `<thing name= x= y= tall= depth= mirror= shadow= role:NAME=…>` is a subject of `art/subjects.toml`;
   `<words x= y= size= room= lines= …>` is type, broken to its room.
 * Colours are those of drawings (see `art.py`), with the ground's `near`, `far`, `ridges` and the sky's `littop`,
@@ -19,14 +20,13 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from types import CodeType, MappingProxyType
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from cavendish.engines.illustrator.art import Spot, drawing, painted, placed, prefixed, strip_namespace
+from cavendish.engines.illustrator.art import Spot, drawing, painted, placed, prefixed, svg_root
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.palette import Light, mix, tone
 from cavendish.engines.illustrator.stage import Stage
@@ -62,8 +62,7 @@ class Manner(msgspec.Struct, frozen=True):
 
 @functools.cache
 def _plate(name: str) -> ET.Element:
-    source = (files(__package__) / "art" / "plates" / f"{name}.svg").read_text("utf-8")
-    return strip_namespace(ET.fromstring(source))  # noqa: S314 - our own file, shipped with the package
+    return svg_root(f"plates/{name}")
 
 
 @functools.cache
@@ -139,8 +138,9 @@ def paint(stage: Stage, name: str, /, **extra: Any) -> None:
 def _include(stage: Stage, name: str, env: Env, out: list[str]) -> None:
     mark = stage.mark()
     scope = _with_lots(env, env["lots"].branch(name), env["W"])
+    layers = {"back": stage.back, "near": stage.near, "front": stage.front, "over": stage.over}
     for child in _plate(name):
-        where = {"back": stage.back, "near": stage.near, "front": stage.front}.get(child.get("of", ""), out)
+        where = layers.get(child.get("of", ""), out)
         inner: list[str] = []
         if child.tag != "layer":
             _draw(stage, child, scope, inner)

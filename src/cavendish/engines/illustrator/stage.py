@@ -1,14 +1,14 @@
 """The stage of one picture: its size, its light, its sky, its ground and the facts that plates ask about."""
 
 import functools
-import tomllib
-from importlib.resources import files
 
 import msgspec
 
+from cavendish.engines.illustrator.art import table
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.palette import Light, mix
 from cavendish.engines.illustrator.scene import Actor, Scene
+from cavendish.engines.illustrator.styles import Look, looks
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
 
@@ -77,7 +77,12 @@ class Scenery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @functools.cache
 def scenery() -> Scenery:
     """The rows, loaded once per process. Raises msgspec.ValidationError when one is malformed."""
-    return msgspec.convert(tomllib.loads((files(__package__) / "art" / "scenery.toml").read_text("utf-8")), Scenery)
+    return table("scenery", Scenery)
+
+
+def look_of(scene: Scene) -> Look:
+    """What the scene's style asks of the whole picture."""
+    return looks().get(scene.style or "", Look())
 
 
 class Prop(msgspec.Struct, frozen=True):
@@ -112,6 +117,8 @@ class Stage(msgspec.Struct):
     """Ground before water: over what is mirrored in it."""
     front: list[str] = msgspec.field(default_factory=list)
     """Rain, glass, frames: over everything."""
+    over: list[str] = msgspec.field(default_factory=list)
+    """What lies on the painted picture: a seal, the border of a print."""
     marks: int = 0
 
     def mark(self) -> str:
@@ -229,7 +236,7 @@ def stage_for(scene: Scene, place: str, lots: Chance, width: float, height: floa
             light=mix(sky.light, mood.light, mood.share),
             strength=max(sky.strength, mood.share),
         )
-    light = Light(sky.light, sky.strength, sky.haze, flat=scene.style in {"flat", "sticker"})
+    light = Light(sky.light, sky.strength, sky.haze, flat=look_of(scene).flat)
     return Stage(
         scene, lots, width, height,
         horizon=height * data.horizons.get(scene.composition or "", 0.6),

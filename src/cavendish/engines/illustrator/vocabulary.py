@@ -1,13 +1,13 @@
 """The words that the illustrator knows, read once from `art/*.toml`: data, not code."""
 
 import functools
-import tomllib
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
 import msgspec
+
+from cavendish.engines.illustrator.art import table
 
 Kind = Literal["ground", "small", "furniture", "water", "under", "air", "sky", "far"]
 """Where a subject belongs.
@@ -88,11 +88,7 @@ class Vocabulary(msgspec.Struct, frozen=True):
 @functools.cache
 def vocabulary() -> Vocabulary:
     """The vocabulary, loaded once per process. Raises msgspec.ValidationError when a row is malformed."""
-    art = files(__package__) / "art"
-    rows = msgspec.convert(tomllib.loads((art / "subjects.toml").read_text("utf-8")), dict[str, Row])
-    words: dict[str, dict[str, Word]] = msgspec.convert(
-        tomllib.loads((art / "words.toml").read_text("utf-8")), dict[str, dict[str, Word]]
-    )
+    rows, words = table("subjects", dict[str, Row]), table("words", dict[str, dict[str, Word]])
     heads = words.pop("heads")["heads"]
     index: dict[str, dict[str, Entry]] = {}
     for name, entry in [*_subject_names(rows), *_word_names(words)]:
