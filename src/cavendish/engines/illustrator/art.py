@@ -111,7 +111,7 @@ def _pose(element: ET.Element, root: ET.Element, body: str) -> Pose:
     return Pose(re.sub(r"\s*\n\s*", "", body), x, y, width, height, ground, anchors)
 
 
-def painted(markup: str, colors: Mapping[str, str], light: Light, depth: float = 0.0) -> str:
+def painted(markup: str, colors: Mapping[str, str], light: Light = Light(), depth: float = 0.0) -> str:  # noqa: B008
     """`markup` with every role and colour replaced by what it looks like in `light` at `depth` (0 near, 1 far)."""
 
     def one(found: re.Match[str]) -> str:

@@ -1,6 +1,7 @@
 """Pictures that are set rather than staged: a social post, words over a scene, and a composition without a subject."""
 
 import functools
+from typing import Literal
 
 import msgspec
 
@@ -15,12 +16,13 @@ from cavendish.engines.illustrator.stage import stage_for
 from cavendish.engines.illustrator.type import breadth, lines
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
+Language = Literal["en", "zh"]
+
 
 class Author(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who posts."""
 
-    en: str
-    zh: str
+    name: dict[Language, str]
     handle: str
 
 
@@ -28,11 +30,10 @@ class Post(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said about a topic."""
 
     words: tuple[str, ...]
-    zh: tuple[str, ...]
-    en: tuple[str, ...]
-    date_zh: str
-    date_en: str
+    date: dict[Language, str]
     signs: tuple[str, ...]
+    said: dict[Language, tuple[str, ...]] | None = None
+    """The prompt itself when absent."""
 
 
 class Cards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,18 +56,19 @@ def known_cards() -> Cards:
 def social_post(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
     """A post as it looks on a screen: portrait, name, words, date and counts, before a background of its topic."""
     known = known_cards()
-    post = next((row for row in known.posts if any(word in scene.text.lower() for word in row.words)), None)
+    language: Language = "zh" if scene.chinese else "en"
+    post = next(row for row in known.posts if any(word in scene.text.lower() for word in row.words))
     actor = scene.actors[0] if scene.actors else Actor("bird")
     row = vocabulary().subjects[actor.id]
-    drawn = drawing(row.svg or actor.id)
-    name, handle = row.zh[0] if scene.chinese else row.en[0].title(), "@" + row.en[0].title().replace(" ", "")
-    if author := known.authors.get(actor.id):
-        name, handle = author.zh if scene.chinese else author.en, author.handle
-    board = post is not None and "portrait" in drawn.poses
+    drawn, english = drawing(row.svg or actor.id), row.en[0].title()
+    usual = Author({"en": english, "zh": row.zh[0]}, "@" + english.replace(" ", ""))
+    author = known.authors.get(actor.id, usual)
+    name, portrait = author.name[language], "portrait" in drawn.poses
+    board = portrait and post.said is not None
     wide = min(width * 0.86, 900.0)
     said: list[tuple[float, str, float, bool]] = []
     y = 222.0
-    for text in scene.quotes or ((post.zh if scene.chinese else post.en) if post else (scene.text,)):
+    for text in scene.quotes or (post.said[language] if post.said else (scene.text,)):
         formula = len(text) < 12 and "=" in text
         if formula and board:
             continue
@@ -84,13 +86,12 @@ def social_post(scene: Scene, lots: Chance, width: float, height: float) -> Pict
     stage = stage_for(scene, "stage", lots, width, height)
     paint(
         stage, "post",
-        who=actor.id, pose="portrait" if "portrait" in drawn.poses else row.pose or next(iter(drawn.poses)),
-        standing="portrait" not in drawn.poses and drawn.pose(row.pose).tall > drawn.pose(row.pose).width * 1.4,
-        ground=mix(next(iter(row.colors.values())), "#9fc4d0", 0.75), name=name, handle=handle,
+        who=actor.id, pose="portrait" if portrait else row.pose or next(iter(drawn.poses)),
+        standing=not portrait and drawn.pose(row.pose).tall > drawn.pose(row.pose).width * 1.4,
+        ground=mix(next(iter(row.colors.values())), "#9fc4d0", 0.75), name=name, handle=author.handle,
         badge=196 + breadth(name) * 42 + 30, said=said, board=board, picture=picture, wide=wide, tall=tall, k=scale,
         left=(width - wide * scale) / 2, top=(height - tall * scale) / 2, date_y=y,
-        signs=post.signs if post else ("#", "@", "“", "”", "♡", "…", "#", "@"),
-        date=(post.date_zh if scene.chinese else post.date_en) if post else ("刚刚" if scene.chinese else "just now"),
+        signs=post.signs, date=post.date[language],
         counts=[f"{n / 10000:.1f}万" if scene.chinese and n >= 10_000 else f"{n / 1000:.1f}K" for n in numbers],
     )  # fmt: skip
     style = None if scene.style in {"photo", "render3d", "illustration"} else scene.style

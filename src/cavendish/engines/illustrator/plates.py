@@ -132,15 +132,21 @@ def paint(stage: Stage, name: str, /, **extra: Any) -> None:
     elif own.light:
         color, strength, haze = _filled(own.light, env).split()
         stage.light = Light(color, float(strength), haze, stage.light.flat)
-    _include(stage, name, {**environment(stage), **extra}, stage.middle)
+    _include(stage, name, {**environment(stage), **extra}, stage.layers["middle"])
+
+
+def shown(stage: Stage, name: str, /, **extra: Any) -> str:
+    """The plate `name` as SVG, in the stage's own light."""
+    out: list[str] = []
+    _include(stage, name, {**environment(stage), **extra}, out)
+    return "".join(out)
 
 
 def _include(stage: Stage, name: str, env: Env, out: list[str]) -> None:
     mark = stage.mark()
     scope = _with_lots(env, env["lots"].branch(name), env["W"])
-    layers = {"back": stage.back, "near": stage.near, "front": stage.front, "over": stage.over}
     for child in _plate(name):
-        where = layers.get(child.get("of", ""), out)
+        where = stage.layers.get(child.get("of", ""), out)
         inner: list[str] = []
         if child.tag != "layer":
             _draw(stage, child, scope, inner)
@@ -197,36 +203,22 @@ def _thing(stage: Stage, _: ET.Element, attributes: dict[str, str], env: Env, ou
     colors = row.colors | stage.worn(name)
     colors |= {key[5:]: _filled(text, env) for key, text in attributes.items() if key.startswith("role-")}
     if attributes.get("shadow"):
-        out.append(shadow(stage, x, y, spot.width(pose) * 0.7, env["depth"]))
+        out.append(shown(stage, "shadow", x=x, y=y, wide=spot.width(pose) * 0.7, depth=env["depth"]))
     out.append(placed(art, pose, colors, spot, env["light"], stage.mark()))
 
 
-def shadow(stage: Stage, x: float, y: float, width: float, depth: float = 0.0) -> str:
-    """A soft contact shadow under something `width` wide."""
-    dark, name = mix(stage.light.on(stage.ground.near, depth), "#141428", 0.6), stage.mark()
-    stops = "".join(f'<stop offset="{at}" stop-color="{dark}" stop-opacity="{alpha}"/>'
-                    for at, alpha in ((0, 0.6), (0.55, 0.34), (1, 0)))  # fmt: skip
-    return (
-        f'<radialGradient id="{name}">{stops}</radialGradient><ellipse cx="{x + width * 0.05:.1f}" cy="{y:.1f}" '
-        f'rx="{width * 0.58:.1f}" ry="{max(3.0, width * 0.085):.1f}" fill="url(#{name})"/>'
-    )
-
-
 def _words(_: Stage, element: ET.Element, attributes: dict[str, str], env: Env, out: list[str]) -> None:
-    x, y, size = (float(value(attributes[key], env)) for key in ("x", "y", "size"))
-    family, look = (
-        attributes.get("family", "sans"),
-        {k: _filled(attributes[k], env) for k in ("fill", "halo") if k in attributes},
-    )
-    color = painted(look["fill"], env["colors"], Light())
+    def number(key: str, usual: float = 0.0) -> float:
+        return float(value(attributes[key], env)) if key in attributes else usual
+
+    x, y, size = number("x"), number("y"), number("size")
+    color = painted(_filled(attributes["fill"], env), env["colors"])
     text = str(value(attributes["text"], env)) if "text" in attributes else _filled(element.text or "", env)
-    step = float(value(attributes.get("step", "1.28"), env)) * size
-    room = float(value(attributes.get("room", "1e6"), env))
-    for number, line in enumerate(lines(text, size, room, int(value(attributes.get("lines", "1"), env)))):
+    for at, line in enumerate(lines(text, size, number("room", 1e6), round(number("lines", 1)))):
         out.append(words(
-            x, y + number * step, line, size, color, family=family, bold="bold" in attributes,
-            anchor=attributes.get("anchor", "start"), opacity=float(value(attributes.get("opacity", "1"), env)),
-            halo=look.get("halo", ""),
+            x, y + at * size * number("step", 1.28), line, size, color,
+            family=attributes.get("family", "sans"), bold="bold" in attributes, opacity=number("opacity", 1.0),
+            anchor=attributes.get("anchor", "start"), halo=_filled(attributes.get("halo", ""), env),
         ))  # fmt: skip
 
 
