@@ -23,6 +23,7 @@ from cavendish.engines.illustrator.palette import Light, mix
 _SVG = "{http://www.w3.org/2000/svg}"
 _COLOR = re.compile(r"(lit)?#[0-9a-fA-F]{6}\b|role:([a-z0-9]+)(?:/([a-z]+))?(?:~([a-z]+)(\d\d))?")
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
+_PLAIN = Light()
 DEFAULT_POSE = "default"
 T = TypeVar("T")
 
@@ -40,7 +41,9 @@ def svg_root(name: str) -> ET.Element:
     root = ET.fromstring(_source(f"{name}.svg"))  # noqa: S314 - our own file, shipped with the package
     for element in root.iter():
         element.tag = element.tag.removeprefix(_SVG)
-        _flatten_opacity(element)
+        filled, stroked = element.get("fill", "none") != "none", element.get("stroke", "none") != "none"
+        if "opacity" in element.attrib and filled != stroked and not len(element):  # of one paint: needs no layer
+            element.set("fill-opacity" if filled else "stroke-opacity", element.attrib.pop("opacity"))
     return root
 
 
@@ -91,27 +94,16 @@ def drawing(svg: str) -> Drawing:
     return Drawing(poses, "".join(ET.tostring(child, "unicode") for child in root.iterfind("defs")))
 
 
-def _flatten_opacity(element: ET.Element) -> None:
-    """`opacity` of one filled or stroked shape as opacity of its paint: resvg draws that without a layer."""
-    filled, stroked = element.get("fill", "none") != "none", element.get("stroke", "none") != "none"
-    if "opacity" in element.attrib and filled != stroked and not len(element):
-        kind = "fill-opacity" if filled else "stroke-opacity"
-        element.set(kind, element.attrib.pop("opacity"))
-
-
 def _pose(element: ET.Element, root: ET.Element, body: str) -> Pose:
-    box = element.get("data-box") or root.attrib["viewBox"]
-    x, y, width, height = (float(part) for part in box.split())
+    x, y, width, height = map(float, (element.get("data-box") or root.attrib["viewBox"]).split())
     ground = float(element.get("data-ground") or root.get("data-ground") or y + height)
-    anchors: dict[str, tuple[float, float]] = {}
-    for part in (element.get("data-anchors") or root.get("data-anchors") or "").split():
-        name, _, point = part.partition(":")
-        left, _, top = point.partition(",")
-        anchors[name] = (float(left), float(top))
+    joints = (part.split(":") for part in (element.get("data-anchors") or root.get("data-anchors") or "").split())
+    points = ((name, place.split(",")) for name, place in joints)
+    anchors = {name: (float(left), float(top)) for name, (left, top) in points}
     return Pose(re.sub(r"\s*\n\s*", "", body), x, y, width, height, ground, anchors)
 
 
-def painted(markup: str, colors: Mapping[str, str], light: Light = Light(), depth: float = 0.0) -> str:  # noqa: B008
+def painted(markup: str, colors: Mapping[str, str], light: Light = _PLAIN, depth: float = 0.0) -> str:
     """`markup` with every role and colour replaced by what it looks like in `light` at `depth` (0 near, 1 far)."""
 
     def one(found: re.Match[str]) -> str:

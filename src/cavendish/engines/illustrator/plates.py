@@ -96,16 +96,14 @@ def environment(stage: Stage) -> Env:
         "W": stage.width, "H": stage.height, "Z": stage.horizon, "scene": stage.scene, "sky": stage.sky,
         "place": stage.place, "light": stage.light, "depth": 0.0, "foot": stage.foot, "mix": mix, "tone": tone,
         "min": min, "max": max, "round": round, "len": len, "int": int, "abs": abs, "sin": math.sin, "cos": math.cos,
-        "range": range, "__builtins__": {},
-        "stage": stage, "colors": stage.roles, **stage.facts,
+        "range": range, "__builtins__": {}, "stage": stage, "colors": stage.roles, **stage.facts,
     }  # fmt: skip
     return _with_lots(env, stage.lots, stage.width)
 
 
 def _with_lots(env: Env, lots: Chance, width: float) -> Env:
-    ridge = functools.partial(_ridge, lots, width)
     return {**env, "lots": lots, "u": lots.between, "pick": lambda *items: lots.pick(items), "likely": lots.likely,
-            "ridge": ridge}  # fmt: skip
+            "ridge": functools.partial(_ridge, lots, width)}  # fmt: skip
 
 
 def _ridge(lots: Chance, width: float, base: float, tall: float, rough: float = 1.0, bottom: float = 0.0) -> str:
@@ -146,14 +144,11 @@ def _include(stage: Stage, name: str, env: Env, out: list[str]) -> None:
     mark = stage.mark()
     scope = _with_lots(env, env["lots"].branch(name), env["W"])
     for child in _plate(name):
-        where = stage.layers.get(child.get("of", ""), out)
         inner: list[str] = []
-        if child.tag != "layer":
-            _draw(stage, child, scope, inner)
-        elif "when" not in child.attrib or value(child.attrib["when"], scope):
-            for part in child:
+        if "when" not in child.attrib or child.tag != "layer" or value(child.attrib["when"], scope):
+            for part in child if child.tag == "layer" else (child,):
                 _draw(stage, part, scope, inner)
-        where.append(prefixed("".join(inner), mark))
+        stage.layers.get(child.get("of", ""), out).append(prefixed("".join(inner), mark))
 
 
 def _draw(stage: Stage, element: ET.Element, env: Env, out: list[str]) -> None:
