@@ -59,7 +59,8 @@ def render(picture: Picture, pixels: tuple[int, int]) -> bytes:
 def encode(image: Image.Image) -> bytes:
     """PNG bytes, packed quickly: half of the time of Pillow's own packing, at about the same size."""
     packing = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
-    return cv2.imencode(".png", cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR), packing)[1].tobytes()
+    rows = np.frombuffer(image.tobytes("raw", "BGR"), np.uint8)  # one copy: a 4k picture has 50 MB
+    return cv2.imencode(".png", rows.reshape(image.height, image.width, 3), packing)[1].tobytes()
 
 
 def _styled(picture: Picture, look: Look, pixels: tuple[int, int]) -> Image.Image:
