@@ -237,8 +237,11 @@ class _Arrangement:
         lots, count = stage.lots.branch("far" + actor.id), min(5, actor.count)
         found = []
         for one in range(count):
-            tall = min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8))
-            tall *= lots.between(0.85, 1.05) * (0.68 if one else 1)
+            tall = (
+                min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8))
+                * lots.between(0.85, 1.05)
+                * (0.68 if one else 1)
+            )
             x = stage.width * ((one + 0.5) / count + lots.between(-0.1, 0.1))
             tall = min(tall * actor.scale, stage.horizon * 0.9)
             spot = Spot(x, stage.horizon + 14, tall, 0.22 + 0.12 * one, bool(one % 2))
