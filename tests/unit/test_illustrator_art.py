@@ -4,14 +4,17 @@ import io
 import re
 from importlib.resources import files
 
+import msgspec
 import pytest
 import resvg_py
 from PIL import Image
 
 from cavendish.engines.illustrator import vocabulary as package
-from cavendish.engines.illustrator.art import Spot, drawing, placed
+from cavendish.engines.illustrator.art import Spot, drawing, placed, table
 from cavendish.engines.illustrator.palette import Light, bright, tone
+from cavendish.engines.illustrator.plates import manner
 from cavendish.engines.illustrator.stage import scenery
+from cavendish.engines.illustrator.styles import looks
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
 ART = files(package.__package__) / "art"
@@ -61,6 +64,19 @@ def test_rows_refer_only_to_what_exists() -> None:
     assert set(vocabulary().words["places"]) <= grounds
     assert set(vocabulary().words["times"]) <= skies
     assert set(vocabulary().words["weathers"]) <= set(scenery().weathers)
+
+
+def test_every_style_of_the_vocabulary_has_a_look_and_its_plate() -> None:
+    assert set(looks()) == set(vocabulary().words["styles"])
+    assert {look.place for look in looks().values() if look.place} <= set(scenery().grounds)
+    assert {look.time for look in looks().values() if look.time} <= set(scenery().skies)
+    for look in looks().values():
+        assert look.over is None or manner(look.over)
+
+
+def test_a_malformed_row_is_reported_with_its_file_its_place_and_the_rule() -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"art/styles.toml: Expected `int`, got `.*` - at `\$\[\.\.\.\]"):
+        table("styles", dict[str, dict[str, int]])
 
 
 def test_tones_of_a_color_go_from_light_to_dark() -> None:

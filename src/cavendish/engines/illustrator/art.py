@@ -10,9 +10,11 @@ colours fill in first; `role:NAME~OTHER25` has 25 % of another role in it. Roles
 
 import functools
 import re
+import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from importlib.resources import files
+from typing import TypeVar
 
 import msgspec
 
@@ -21,7 +23,32 @@ from cavendish.engines.illustrator.palette import Light, mix
 _SVG = "{http://www.w3.org/2000/svg}"
 _COLOR = re.compile(r"(lit)?#[0-9a-fA-F]{6}\b|role:([a-z0-9]+)(?:/([a-z]+))?(?:~([a-z]+)(\d\d))?")
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
+_PLAIN = Light()
 DEFAULT_POSE = "default"
+T = TypeVar("T")
+
+
+def table(name: str, kind: type[T]) -> T:
+    """The rows of `art/<name>.toml`. Raises msgspec.ValidationError: which file, which row, and what is wrong in it."""
+    try:
+        return msgspec.convert(tomllib.loads(_source(f"{name}.toml")), kind)
+    except msgspec.ValidationError as wrong:
+        raise msgspec.ValidationError(f"art/{name}.toml: {wrong}") from wrong
+
+
+def svg_root(name: str) -> ET.Element:
+    """The root of `art/<name>.svg` with plain tag names, and with opacity where resvg draws it fastest."""
+    root = ET.fromstring(_source(f"{name}.svg"))  # noqa: S314 - our own file, shipped with the package
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(_SVG)
+        filled, stroked = element.get("fill", "none") != "none", element.get("stroke", "none") != "none"
+        if "opacity" in element.attrib and filled != stroked and not len(element):  # of one paint: needs no layer
+            element.set("fill-opacity" if filled else "stroke-opacity", element.attrib.pop("opacity"))
+    return root
+
+
+def _source(name: str) -> str:
+    return (files(__package__) / "art" / name).read_text("utf-8")
 
 
 class Pose(msgspec.Struct, frozen=True):
@@ -55,8 +82,7 @@ class Drawing(msgspec.Struct, frozen=True):
 @functools.cache
 def drawing(svg: str) -> Drawing:
     """The drawing in `art/subjects/<svg>.svg`, parsed once per process."""
-    source = (files(__package__) / "art" / "subjects" / f"{svg}.svg").read_text("utf-8")
-    root = strip_namespace(ET.fromstring(source))  # noqa: S314 - our own file, shipped with the package
+    root = svg_root(f"subjects/{svg}")
     poses = {
         group.attrib["data-pose"]: _pose(group, root, ET.tostring(group, "unicode"))
         for group in root.iterfind("g")
@@ -68,35 +94,16 @@ def drawing(svg: str) -> Drawing:
     return Drawing(poses, "".join(ET.tostring(child, "unicode") for child in root.iterfind("defs")))
 
 
-def strip_namespace(root: ET.Element) -> ET.Element:
-    """`root` with plain tag names, and with opacity where resvg draws it fastest."""
-    for element in root.iter():
-        element.tag = element.tag.removeprefix(_SVG)
-        _flatten_opacity(element)
-    return root
-
-
-def _flatten_opacity(element: ET.Element) -> None:
-    """`opacity` of one filled or stroked shape as opacity of its paint: resvg draws that without a layer."""
-    filled, stroked = element.get("fill", "none") != "none", element.get("stroke", "none") != "none"
-    if "opacity" in element.attrib and filled != stroked and not len(element):
-        kind = "fill-opacity" if filled else "stroke-opacity"
-        element.set(kind, element.attrib.pop("opacity"))
-
-
 def _pose(element: ET.Element, root: ET.Element, body: str) -> Pose:
-    box = element.get("data-box") or root.attrib["viewBox"]
-    x, y, width, height = (float(part) for part in box.split())
+    x, y, width, height = map(float, (element.get("data-box") or root.attrib["viewBox"]).split())
     ground = float(element.get("data-ground") or root.get("data-ground") or y + height)
-    anchors: dict[str, tuple[float, float]] = {}
-    for part in (element.get("data-anchors") or root.get("data-anchors") or "").split():
-        name, _, point = part.partition(":")
-        left, _, top = point.partition(",")
-        anchors[name] = (float(left), float(top))
+    joints = (part.split(":") for part in (element.get("data-anchors") or root.get("data-anchors") or "").split())
+    points = ((name, place.split(",")) for name, place in joints)
+    anchors = {name: (float(left), float(top)) for name, (left, top) in points}
     return Pose(re.sub(r"\s*\n\s*", "", body), x, y, width, height, ground, anchors)
 
 
-def painted(markup: str, colors: Mapping[str, str], light: Light, depth: float = 0.0) -> str:
+def painted(markup: str, colors: Mapping[str, str], light: Light = _PLAIN, depth: float = 0.0) -> str:
     """`markup` with every role and colour replaced by what it looks like in `light` at `depth` (0 near, 1 far)."""
 
     def one(found: re.Match[str]) -> str:

@@ -1,27 +1,28 @@
 """Pictures that are set rather than staged: a social post, words over a scene, and a composition without a subject."""
 
 import functools
-import tomllib
-from importlib.resources import files
+from typing import Literal
 
 import msgspec
 
-from cavendish.engines.illustrator.art import drawing
+from cavendish.engines.illustrator.art import drawing, table
 from cavendish.engines.illustrator.chance import Chance
+from cavendish.engines.illustrator.composer import pictured
 from cavendish.engines.illustrator.palette import bright, mix, tone
-from cavendish.engines.illustrator.picture import Layer, Picture
 from cavendish.engines.illustrator.plates import paint
+from cavendish.engines.illustrator.render import Picture
 from cavendish.engines.illustrator.scene import Actor, Scene
-from cavendish.engines.illustrator.stage import Stage, stage_for
+from cavendish.engines.illustrator.stage import stage_for
 from cavendish.engines.illustrator.type import breadth, lines
 from cavendish.engines.illustrator.vocabulary import vocabulary
+
+Language = Literal["en", "zh"]
 
 
 class Author(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who posts."""
 
-    en: str
-    zh: str
+    name: dict[Language, str]
     handle: str
 
 
@@ -29,11 +30,10 @@ class Post(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said about a topic."""
 
     words: tuple[str, ...]
-    zh: tuple[str, ...]
-    en: tuple[str, ...]
-    date_zh: str
-    date_en: str
+    date: dict[Language, str]
     signs: tuple[str, ...]
+    said: dict[Language, tuple[str, ...]] | None = None
+    """The prompt itself when absent."""
 
 
 class Cards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,24 +50,25 @@ class Cards(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @functools.cache
 def known_cards() -> Cards:
     """The rows, loaded once per process."""
-    return msgspec.convert(tomllib.loads((files(__package__) / "art" / "cards.toml").read_text("utf-8")), Cards)
+    return table("cards", Cards)
 
 
 def social_post(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
     """A post as it looks on a screen: portrait, name, words, date and counts, before a background of its topic."""
     known = known_cards()
-    post = next((row for row in known.posts if any(word in scene.text.lower() for word in row.words)), None)
+    language: Language = "zh" if scene.chinese else "en"
+    post = next(row for row in known.posts if any(word in scene.text.lower() for word in row.words))
     actor = scene.actors[0] if scene.actors else Actor("bird")
     row = vocabulary().subjects[actor.id]
-    drawn = drawing(row.svg or actor.id)
-    name, handle = row.zh[0] if scene.chinese else row.en[0].title(), "@" + row.en[0].title().replace(" ", "")
-    if author := known.authors.get(actor.id):
-        name, handle = author.zh if scene.chinese else author.en, author.handle
-    board = post is not None and "portrait" in drawn.poses
+    drawn, english = drawing(row.svg or actor.id), row.en[0].title()
+    usual = Author({"en": english, "zh": row.zh[0]}, "@" + english.replace(" ", ""))
+    author = known.authors.get(actor.id, usual)
+    name, portrait = author.name[language], "portrait" in drawn.poses
+    board = portrait and post.said is not None
     wide = min(width * 0.86, 900.0)
     said: list[tuple[float, str, float, bool]] = []
     y = 222.0
-    for text in scene.quotes or ((post.zh if scene.chinese else post.en) if post else (scene.text,)):
+    for text in scene.quotes or (post.said[language] if post.said else (scene.text,)):
         formula = len(text) < 12 and "=" in text
         if formula and board:
             continue
@@ -85,17 +86,16 @@ def social_post(scene: Scene, lots: Chance, width: float, height: float) -> Pict
     stage = stage_for(scene, "stage", lots, width, height)
     paint(
         stage, "post",
-        who=actor.id, pose="portrait" if "portrait" in drawn.poses else row.pose or next(iter(drawn.poses)),
-        standing="portrait" not in drawn.poses and drawn.pose(row.pose).tall > drawn.pose(row.pose).width * 1.4,
-        ground=mix(next(iter(row.colors.values())), "#9fc4d0", 0.75), name=name, handle=handle,
+        who=actor.id, pose="portrait" if portrait else row.pose or next(iter(drawn.poses)),
+        standing=not portrait and drawn.pose(row.pose).tall > drawn.pose(row.pose).width * 1.4,
+        ground=mix(next(iter(row.colors.values())), "#9fc4d0", 0.75), name=name, handle=author.handle,
         badge=196 + breadth(name) * 42 + 30, said=said, board=board, picture=picture, wide=wide, tall=tall, k=scale,
         left=(width - wide * scale) / 2, top=(height - tall * scale) / 2, date_y=y,
-        signs=post.signs if post else ("#", "@", "“", "”", "♡", "…", "#", "@"),
-        date=(post.date_zh if scene.chinese else post.date_en) if post else ("刚刚" if scene.chinese else "just now"),
+        signs=post.signs, date=post.date[language],
         counts=[f"{n / 10000:.1f}万" if scene.chinese and n >= 10_000 else f"{n / 1000:.1f}K" for n in numbers],
     )  # fmt: skip
     style = None if scene.style in {"photo", "render3d", "illustration"} else scene.style
-    return msgspec.structs.replace(_picture(stage, 0.0012), style=style, vignette=0.0)
+    return msgspec.structs.replace(pictured(stage, 0.0012), style=style, lively=1.0, vignette=0.0)
 
 
 def abstract(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
@@ -112,7 +112,7 @@ def abstract(scene: Scene, lots: Chance, width: float, height: float) -> Picture
     dark = "#23232e" if bright(colors[0]) > 0.6 else "#f6f1e6"
     paint(stage, lots.pick(known.forms[mood]), c=colors, n=len(colors))
     paint(stage, "caption", c=colors, text=caption, dark=dark)
-    return msgspec.structs.replace(_picture(stage, 0.0), style=scene.style, vignette=0.3)
+    return msgspec.structs.replace(pictured(stage, 0.0), lively=1.0, vignette=0.3)
 
 
 def titled(picture: Picture, scene: Scene, lots: Chance) -> Picture:
@@ -133,15 +133,4 @@ def titled(picture: Picture, scene: Scene, lots: Chance) -> Picture:
             said.append((y, line, size))
             y += size * 0.2
     paint(stage, "title", said=said, poster=poster)
-    return msgspec.structs.replace(picture, layers=(*picture.layers, *_picture(stage, 0.0).layers[1:]))
-
-
-def _picture(stage: Stage, blur: float) -> Picture:
-    return Picture(
-        (
-            Layer("back", "".join(stage.back), 0.5 if blur else 1.0, blur),
-            Layer("middle", "".join(stage.middle)),
-            Layer("front", "".join(stage.front)),
-        ),
-        stage.width, stage.height,
-    )  # fmt: skip
+    return msgspec.structs.replace(picture, layers=(*picture.layers, *pictured(stage, 0.0).layers[1:]))

@@ -6,10 +6,10 @@ from cavendish.engines.illustrator.arrange import SKY_PAINTED, Placed, arrange
 from cavendish.engines.illustrator.art import placed
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.palette import mix
-from cavendish.engines.illustrator.picture import Layer, Picture
-from cavendish.engines.illustrator.plates import manner, paint, shadow
+from cavendish.engines.illustrator.plates import manner, paint, shown
+from cavendish.engines.illustrator.render import Layer, Picture
 from cavendish.engines.illustrator.scene import Scene
-from cavendish.engines.illustrator.stage import Stage, scenery, stage_for
+from cavendish.engines.illustrator.stage import Stage, look_of, scenery, stage_for
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
 
@@ -20,27 +20,32 @@ def compose(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
     paint(stage, stage.ground.plate)
     own, subjects = manner(stage.ground.plate), arrange(stage)
     # What stands on the horizon is behind the ground and all that stands on it.
-    stage.middle[:0] = [_drawn(stage, one) for one in subjects if one.row.kind == "far"]
+    ground = stage.layers["middle"]
+    ground[:0] = [_drawn(stage, one) for one in subjects if one.row.kind == "far"]
     near = [one for one in subjects if one.row.kind != "far"]
-    stage.middle += [_mirrored(stage, one, own.wet) for one in near] + stage.near
-    stage.middle += [_shadows(stage, one, crowd=len(near) > 12) for one in near if one.grounded]
-    soft = max(own.soft, 0.012 if scene.shallow or scene.composition == "closeup" else 0.0)
-    if scene.style == "photo":
-        soft = max(soft, 0.006)
-    mood = scenery().moods.get(scene.mood or "")
-    return Picture(
-        layers=(
-            Layer("back", "".join(stage.back), 0.5, max(soft, 0.0016)),
-            Layer("middle", "".join(stage.middle), 0.5 if soft > 0.005 else 1.0, soft * 0.5 if soft > 0.005 else 0.0),
-            Layer("subjects", "".join(_drawn(stage, one) + _waterline(stage, one) for one in near)),
-            Layer("front", "".join(stage.front)),
-        ),
-        width=width,
-        height=height,
-        style=scene.style,
-        lively=mood.lively if mood else 1.0,
-        vignette=mood.vignette if mood else 0.35,
+    ground += [_mirrored(stage, one, own.wet) for one in near] + stage.layers["near"]
+    ground += [_shadows(stage, one, crowd=len(near) > 12) for one in near if one.grounded]
+    close = scene.shallow or scene.composition == "closeup"
+    soft = max(own.soft, look_of(scene).soft, 0.012 if close else 0.0)
+    return pictured(
+        stage, max(soft, 0.0016), soft * 0.5 if soft > 0.005 else 0.0,
+        "".join(_drawn(stage, one) + _ripples(stage, one) for one in near),
+    )  # fmt: skip
+
+
+def pictured(stage: Stage, back_blur: float, middle_blur: float = 0.0, subjects: str = "") -> Picture:
+    """What has been painted on `stage`, with `subjects` before it; blurs are shares of the shorter side."""
+    look, mood = look_of(stage.scene), stage.mood
+    if look.over:
+        paint(stage, look.over)
+    back, middle, front, over = ("".join(stage.layers[name]) for name in ("back", "middle", "front", "over"))
+    layers = (
+        Layer("back", back, 0.5 if back_blur else 1.0, back_blur),
+        Layer("middle", middle, 0.5 if middle_blur else 1.0, middle_blur),
+        Layer("subjects", subjects),
+        Layer("front", front),
     )
+    return Picture(layers, stage.width, stage.height, stage.scene.style, mood.lively, mood.vignette, over)
 
 
 def choose_place(scene: Scene) -> str:
@@ -48,8 +53,8 @@ def choose_place(scene: Scene) -> str:
     rows = vocabulary().subjects
     named = [rows[actor.id] for actor in scene.actors if actor.id not in SKY_PAINTED]
     kinds = [row.kind for row in named]
-    if scene.style == "sticker" and named:
-        return "stage"
+    if named and (own := look_of(scene).place):
+        return own
     if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"}:
         return "underwater"
     if scene.place == "sea" and kinds and "water" not in kinds and kinds[0] in {"ground", "small", "furniture"}:
@@ -81,7 +86,7 @@ def choose_place(scene: Scene) -> str:
 def _timed(scene: Scene) -> Scene:
     """The scene with the time and weather that its subjects or style imply: the moon and neon bring the night."""
     implied = [vocabulary().subjects[actor.id].time for actor in scene.actors]
-    implied.append("night" if scene.style == "neon" else None)
+    implied.append(look_of(scene).time)
     weathers = (vocabulary().subjects[actor.id].weather for actor in scene.actors)
     return msgspec.structs.replace(
         scene,
@@ -92,13 +97,9 @@ def _timed(scene: Scene) -> Scene:
 
 def colors_of(stage: Stage, one: Placed) -> dict[str, str]:
     """The subject's own colours with the prompt's colour and the season's over them."""
-    colors = dict(one.row.colors)
     if one.actor.color:
-        named = vocabulary().colored(one.actor.color)
-        for number, role in enumerate(one.row.paint or tuple(colors)[:1]):
-            colors[role] = named if number == 0 else mix(named, colors[role], 0.25)
-        return colors
-    return colors | stage.worn(one.actor.id)
+        return one.row.colored(vocabulary().colored(one.actor.color))
+    return one.row.colors | stage.worn(one.actor.id)
 
 
 def _drawn(stage: Stage, one: Placed, ink: str = "") -> str:
@@ -117,7 +118,7 @@ def _mirrored(stage: Stage, one: Placed, wet: float) -> str:
 def _shadows(stage: Stage, one: Placed, *, crowd: bool) -> str:
     """Where a subject takes the light from the ground: under itself and, unless in a crowd, away from the sun."""
     spot = one.spot
-    contact = shadow(stage, spot.x, spot.y - 2, one.wide * 0.8, spot.depth)
+    contact = shown(stage, "shadow", x=spot.x, y=spot.y - 2, wide=one.wide * 0.8, depth=spot.depth)
     name, x, y, _ = stage.orb
     if crowd or not name or manner(stage.ground.plate).inside or stage.sky.strength > 0.7:
         return contact
@@ -129,17 +130,6 @@ def _shadows(stage: Stage, one: Placed, *, crowd: bool) -> str:
     )
 
 
-def _waterline(stage: Stage, one: Placed) -> str:
-    """Ripples where something floats."""
-    if one.row.kind != "water":
-        return ""
-    spot, wide = one.spot, one.wide
-    foam = mix(stage.light.on(stage.ground.near, 0.2), "#ffffff", 0.45)
-    waves = "".join(
-        f"M{spot.x - wide * reach:.1f} {spot.y + drop:.1f}q{wide * reach / 2:.1f} -7 {wide * reach:.1f} 0"
-        f"t{wide * reach:.1f} 0"
-        for reach, drop in ((0.52, -6), (0.6, 8), (0.42, 24), (0.3, 42))
-    )
-    return (
-        f'<path d="{waves}" fill="none" stroke="{foam}" stroke-width="4" stroke-opacity=".7" stroke-linecap="round"/>'
-    )
+def _ripples(stage: Stage, one: Placed) -> str:
+    """Foam where something floats."""
+    return shown(stage, "ripples", x=one.spot.x, y=one.spot.y, wide=one.wide) if one.row.kind == "water" else ""

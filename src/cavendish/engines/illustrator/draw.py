@@ -4,9 +4,8 @@ from cavendish.domain.text import Text
 from cavendish.engines.illustrator.cards import abstract, social_post, titled
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.composer import compose
-from cavendish.engines.illustrator.picture import Picture
 from cavendish.engines.illustrator.reader import read
-from cavendish.engines.illustrator.render import render
+from cavendish.engines.illustrator.render import Picture, render
 from cavendish.engines.illustrator.scene import Scene
 from cavendish.engines.illustrator.vocabulary import vocabulary
 from cavendish.ports import EngineImage, ImageRequest

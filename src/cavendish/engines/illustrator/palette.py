@@ -1,34 +1,24 @@
 """Colour arithmetic: tones of one colour, mixing, and the light of a scene, in a perceptual space (OKLab)."""
 
 import functools
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
 Lab = tuple[float, float, float]
 
-_TONES: dict[str, tuple[float, float]] = {  # lightness step, chroma factor
-    "glow": (0.15, 0.80),
-    "light": (0.07, 0.95),
-    "shade": (-0.08, 1.0),
-    "deep": (-0.16, 0.9),
-    "line": (-0.32, 0.72),
-}
-
-
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
-
-
-def _encoded(channel: float) -> int:
-    bounded = min(1.0, max(0.0, channel))
-    value = bounded * 12.92 if bounded <= 0.0031308 else 1.055 * bounded ** (1 / 2.4) - 0.055
-    return round(value * 255)
+_TONES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {"glow": (0.15, 0.80), "light": (0.07, 0.95), "shade": (-0.08, 1.0), "deep": (-0.16, 0.9), "line": (-0.32, 0.72)}
+)
+"""By name: how much lighter, and how strong beside the colour itself."""
 
 
 @functools.lru_cache(maxsize=4096)
 def to_lab(color: str) -> Lab:
     """`#rrggbb` as OKLab (lightness 0-1, a, b)."""
-    r, g, b = (_linear(int(color[i : i + 2], 16) / 255) for i in (1, 3, 5))
+    coded = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    r, g, b = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in coded)
     long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
     middle = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
     short = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b) ** (1 / 3)
@@ -45,21 +35,21 @@ def to_hex(lab: Lab) -> str:
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     middle = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
     short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    red = 4.0767416621 * long - 3.3077115913 * middle + 0.2309699292 * short
-    green = -1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short
-    blue = -0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short
-    return f"#{_encoded(red):02x}{_encoded(green):02x}{_encoded(blue):02x}"
+    linear = (
+        4.0767416621 * long - 3.3077115913 * middle + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short,
+    )
+    bounded = (min(1.0, max(0.0, one)) for one in linear)
+    coded = (one * 12.92 if one <= 0.0031308 else 1.055 * one ** (1 / 2.4) - 0.055 for one in bounded)
+    return "#" + "".join(f"{round(one * 255):02x}" for one in coded)
 
 
 @functools.lru_cache(maxsize=4096)
 def mix(first: str, second: str, share: float) -> str:
     """`first` with `share` (0-1) of `second` in it."""
-    one, two = to_lab(first), to_lab(second)
-    return to_hex((
-        one[0] + (two[0] - one[0]) * share,
-        one[1] + (two[1] - one[1]) * share,
-        one[2] + (two[2] - one[2]) * share,
-    ))  # fmt: skip
+    lightness, a, b = (one + (two - one) * share for one, two in zip(to_lab(first), to_lab(second), strict=True))
+    return to_hex((lightness, a, b))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,8 +5,9 @@ A plate is SVG with a few words more:
 * `{…}` in an attribute or text is an expression over `W`, `H` (the picture), `Z` (the horizon), `scene`, `sky`, the
   facts of `Stage.facts`, the lots `u(low, high)`, `pick(…)`, `likely(share)`, and `foot`, `ridge`, `mix`, `tone`.
 * `when="…"` keeps an element only where that is true; `depth="…"` (0-1) fades it and all in it into the distance.
-* `<layer of="back|near|front">` is where its content goes; `<each n="…" x="…">` repeats it, each further attribute a
-  name for the expressions inside; `<plate name="…" …>` includes another one; `air="sky"` lights it as it is outside;
+* `<layer of="back|near|front|over">` is where its content goes; `<each n="…" x="…">` repeats it, each further
+  attribute a name for the expressions inside; `<plate name="…" …>` includes another one; `air="sky"` lights it as it
+  is outside;
   `<thing name= x= y= tall= depth= mirror= shadow= role:NAME=…>` is a subject of `art/subjects.toml`;
   `<words x= y= size= room= lines= …>` is type, broken to its room.
 * Colours are those of drawings (see `art.py`), with the ground's `near`, `far`, `ridges` and the sky's `littop`,
@@ -19,14 +20,13 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from types import CodeType, MappingProxyType
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from cavendish.engines.illustrator.art import Spot, drawing, painted, placed, prefixed, strip_namespace
+from cavendish.engines.illustrator.art import Spot, drawing, painted, placed, prefixed, svg_root
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.palette import Light, mix, tone
 from cavendish.engines.illustrator.stage import Stage
@@ -62,8 +62,7 @@ class Manner(msgspec.Struct, frozen=True):
 
 @functools.cache
 def _plate(name: str) -> ET.Element:
-    source = (files(__package__) / "art" / "plates" / f"{name}.svg").read_text("utf-8")
-    return strip_namespace(ET.fromstring(source))  # noqa: S314 - our own file, shipped with the package
+    return svg_root(f"plates/{name}")
 
 
 @functools.cache
@@ -97,16 +96,14 @@ def environment(stage: Stage) -> Env:
         "W": stage.width, "H": stage.height, "Z": stage.horizon, "scene": stage.scene, "sky": stage.sky,
         "place": stage.place, "light": stage.light, "depth": 0.0, "foot": stage.foot, "mix": mix, "tone": tone,
         "min": min, "max": max, "round": round, "len": len, "int": int, "abs": abs, "sin": math.sin, "cos": math.cos,
-        "range": range, "__builtins__": {},
-        "stage": stage, "colors": stage.roles, **stage.facts,
+        "range": range, "__builtins__": {}, "stage": stage, "colors": stage.roles, **stage.facts,
     }  # fmt: skip
     return _with_lots(env, stage.lots, stage.width)
 
 
 def _with_lots(env: Env, lots: Chance, width: float) -> Env:
-    ridge = functools.partial(_ridge, lots, width)
     return {**env, "lots": lots, "u": lots.between, "pick": lambda *items: lots.pick(items), "likely": lots.likely,
-            "ridge": ridge}  # fmt: skip
+            "ridge": functools.partial(_ridge, lots, width)}  # fmt: skip
 
 
 def _ridge(lots: Chance, width: float, base: float, tall: float, rough: float = 1.0, bottom: float = 0.0) -> str:
@@ -133,21 +130,25 @@ def paint(stage: Stage, name: str, /, **extra: Any) -> None:
     elif own.light:
         color, strength, haze = _filled(own.light, env).split()
         stage.light = Light(color, float(strength), haze, stage.light.flat)
-    _include(stage, name, {**environment(stage), **extra}, stage.middle)
+    _include(stage, name, {**environment(stage), **extra}, stage.layers["middle"])
+
+
+def shown(stage: Stage, name: str, /, **extra: Any) -> str:
+    """The plate `name` as SVG, in the stage's own light."""
+    out: list[str] = []
+    _include(stage, name, {**environment(stage), **extra}, out)
+    return "".join(out)
 
 
 def _include(stage: Stage, name: str, env: Env, out: list[str]) -> None:
     mark = stage.mark()
     scope = _with_lots(env, env["lots"].branch(name), env["W"])
     for child in _plate(name):
-        where = {"back": stage.back, "near": stage.near, "front": stage.front}.get(child.get("of", ""), out)
         inner: list[str] = []
-        if child.tag != "layer":
-            _draw(stage, child, scope, inner)
-        elif "when" not in child.attrib or value(child.attrib["when"], scope):
-            for part in child:
+        if "when" not in child.attrib or child.tag != "layer" or value(child.attrib["when"], scope):
+            for part in child if child.tag == "layer" else (child,):
                 _draw(stage, part, scope, inner)
-        where.append(prefixed("".join(inner), mark))
+        stage.layers.get(child.get("of", ""), out).append(prefixed("".join(inner), mark))
 
 
 def _draw(stage: Stage, element: ET.Element, env: Env, out: list[str]) -> None:
@@ -197,36 +198,22 @@ def _thing(stage: Stage, _: ET.Element, attributes: dict[str, str], env: Env, ou
     colors = row.colors | stage.worn(name)
     colors |= {key[5:]: _filled(text, env) for key, text in attributes.items() if key.startswith("role-")}
     if attributes.get("shadow"):
-        out.append(shadow(stage, x, y, spot.width(pose) * 0.7, env["depth"]))
+        out.append(shown(stage, "shadow", x=x, y=y, wide=spot.width(pose) * 0.7, depth=env["depth"]))
     out.append(placed(art, pose, colors, spot, env["light"], stage.mark()))
 
 
-def shadow(stage: Stage, x: float, y: float, width: float, depth: float = 0.0) -> str:
-    """A soft contact shadow under something `width` wide."""
-    dark, name = mix(stage.light.on(stage.ground.near, depth), "#141428", 0.6), stage.mark()
-    stops = "".join(f'<stop offset="{at}" stop-color="{dark}" stop-opacity="{alpha}"/>'
-                    for at, alpha in ((0, 0.6), (0.55, 0.34), (1, 0)))  # fmt: skip
-    return (
-        f'<radialGradient id="{name}">{stops}</radialGradient><ellipse cx="{x + width * 0.05:.1f}" cy="{y:.1f}" '
-        f'rx="{width * 0.58:.1f}" ry="{max(3.0, width * 0.085):.1f}" fill="url(#{name})"/>'
-    )
-
-
 def _words(_: Stage, element: ET.Element, attributes: dict[str, str], env: Env, out: list[str]) -> None:
-    x, y, size = (float(value(attributes[key], env)) for key in ("x", "y", "size"))
-    family, look = (
-        attributes.get("family", "sans"),
-        {k: _filled(attributes[k], env) for k in ("fill", "halo") if k in attributes},
-    )
-    color = painted(look["fill"], env["colors"], Light())
+    def number(key: str, usual: float = 0.0) -> float:
+        return float(value(attributes[key], env)) if key in attributes else usual
+
+    x, y, size = number("x"), number("y"), number("size")
+    color = painted(_filled(attributes["fill"], env), env["colors"])
     text = str(value(attributes["text"], env)) if "text" in attributes else _filled(element.text or "", env)
-    step = float(value(attributes.get("step", "1.28"), env)) * size
-    room = float(value(attributes.get("room", "1e6"), env))
-    for number, line in enumerate(lines(text, size, room, int(value(attributes.get("lines", "1"), env)))):
+    for at, line in enumerate(lines(text, size, number("room", 1e6), round(number("lines", 1)))):
         out.append(words(
-            x, y + number * step, line, size, color, family=family, bold="bold" in attributes,
-            anchor=attributes.get("anchor", "start"), opacity=float(value(attributes.get("opacity", "1"), env)),
-            halo=look.get("halo", ""),
+            x, y + at * size * number("step", 1.28), line, size, color,
+            family=attributes.get("family", "sans"), bold="bold" in attributes, opacity=number("opacity", 1.0),
+            anchor=attributes.get("anchor", "start"), halo=_filled(attributes.get("halo", ""), env),
         ))  # fmt: skip
 
 

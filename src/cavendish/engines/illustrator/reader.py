@@ -88,20 +88,15 @@ class _Sentence:
         actors, actor_of = self._actors()
         bound = {token.start for found in self.described.values() for token in found}
         places, weathers = self._all("places"), self._all("weathers")
-        first = {group: next(iter(self._all(group)), None)
-                 for group in ("times", "seasons", "moods", "compositions", "styles", "layouts")}  # fmt: skip
+        first = {field: next(iter(self._all(f"{field}s")), None)
+                 for field in ("time", "season", "mood", "composition", "style", "layout")}  # fmt: skip
         return msgspec.structs.replace(
             begun,
             actors=tuple(actors),
             relations=tuple(self._relations(actor_of)),
             place="window" if "window" in places else next(iter(places), None),
             weather=next((word for word in weathers if word != "clear"), next(iter(weathers), None)),
-            time=first["times"],
-            season=first["seasons"],
-            mood=first["moods"],
-            composition=first["compositions"],
-            style=first["styles"],
-            layout=first["layouts"],
+            **first,
             colors=tuple(
                 t.id for t in self.tokens if t.group == "colors" and t.end - t.start > 1 and t.start not in bound
             ),

@@ -1,56 +1,111 @@
-"""Layers to PNG: resvg rasterises each at the pixels it needs, Pillow lays them over each other and finishes."""
+"""A composed picture to PNG: resvg rasterises each layer at the pixels it needs, the style paints, OpenCV packs."""
 
+import functools
 import io
+from typing import Literal
 
+import cv2
 import msgspec
+import numpy as np
 import pylopdf_fonts_zh_cn as fonts
 import resvg_py
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
-from cavendish.engines.illustrator.picture import Layer, Picture
-from cavendish.engines.illustrator.styles import styled
+from cavendish.engines.illustrator.styles import Look, Pixels, looks, painted_over
 
 FONT_FILES = (str(fonts.sans_path()), str(fonts.serif_path()))
 """The two fonts that every picture is set in, wherever it is drawn."""
 
+_MOST_MEGAPIXELS = 1.7
+"""How many pixels a style has to treat at most; brush and paper are soft, so the result is enlarged."""
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """One layer as the inside of an SVG; rendered at `share` of the final pixels when it is soft enough."""
+
+    kind: Literal["back", "middle", "subjects", "front", "over"]
+    svg: str
+    share: float = 1.0
+    blur: float = 0.0
+    """Softness as a share of the picture's shorter side."""
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """Layers from back to front in units of `width` x `height`, of which the shorter is 1000."""
+
+    layers: tuple[Layer, ...]
+    width: float
+    height: float
+    style: str | None = None
+    lively: float = 1.0
+    """How strong colours are; 1 as drawn."""
+    vignette: float = 0.35
+    """How much darker the corners are, 0-1."""
+    over: str = ""
+    """What is laid over the picture when its style has been painted."""
+
 
 def render(picture: Picture, pixels: tuple[int, int]) -> bytes:
     """`picture` as an RGB PNG of exactly `pixels` (width, height)."""
-    return encode(styled(picture, pixels, flatten))
+    cv2.setNumThreads(1)  # each drawing process has one core
+    look = looks().get(picture.style or "")
+    image = _finished(_flat(picture, pixels), picture) if look is None else _styled(picture, look, pixels)
+    if picture.over:
+        over = rasterised(Layer("over", picture.over), picture, pixels)
+        image.paste(over, (0, 0), over)
+    return encode(image)
 
 
 def encode(image: Image.Image) -> bytes:
-    """PNG bytes, packed quickly at the cost of some size."""
-    out = io.BytesIO()
-    image.save(out, "PNG", compress_level=2)
-    return out.getvalue()
+    """PNG bytes, packed quickly: half of the time of Pillow's own packing, at about the same size."""
+    packing = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
+    rows = np.frombuffer(image.tobytes("raw", "BGR"), np.uint8)  # one copy: a 4k picture has 50 MB
+    return cv2.imencode(".png", rows.reshape(image.height, image.width, 3), packing)[1].tobytes()
 
 
-def flatten(picture: Picture, pixels: tuple[int, int]) -> tuple[Image.Image, Image.Image | None]:
-    """The layers over each other at `pixels`, and the mask of the subjects where there are any."""
-    canvas, mask = Image.new("RGB", pixels), None
-    for number, layer in enumerate(_joined(picture.layers)):
+def _styled(picture: Picture, look: Look, pixels: tuple[int, int]) -> Image.Image:
+    """`picture` painted at as few pixels as its style bears, and enlarged: to squares, or softly."""
+    cell = max(1, round(min(pixels) / look.cells)) if look.cells else 0
+    if cell:
+        small = (-(-pixels[0] // cell) * 3, -(-pixels[1] // cell) * 3)
+        sharp = tuple(msgspec.structs.replace(layer, share=1.0) for layer in picture.layers)
+        picture = msgspec.structs.replace(picture, layers=sharp)
+    else:
+        area = pixels[0] * pixels[1] / 1e6
+        share = min(1.0, (min(_MOST_MEGAPIXELS, max(look.megapixels, area * 0.38)) / area) ** 0.5)
+        small = (round(pixels[0] * share), round(pixels[1] * share))
+    image = _finished(_flat(picture, small), msgspec.structs.replace(picture, vignette=0.0))
+    mask = functools.partial(_mask, picture, small)
+    done = Image.fromarray(painted_over(picture.style or "", np.asarray(image), mask))
+    if cell:
+        done = done.resize((done.width * cell, done.height * cell), Image.Resampling.NEAREST)
+        return done.crop((0, 0, *pixels))
+    return done if done.size == pixels else done.resize(pixels, Image.Resampling.BICUBIC)
+
+
+def _flat(picture: Picture, pixels: tuple[int, int]) -> Image.Image:
+    """The layers over each other at `pixels`; sharp ones that lie on each other are rasterised as one."""
+    joined: list[Layer] = []
+    for layer in picture.layers:
+        if joined and _sharp(layer) and _sharp(joined[-1]):
+            joined[-1] = msgspec.structs.replace(layer, svg=joined[-1].svg + layer.svg)
+        elif layer.svg or not joined:
+            joined.append(layer)
+    canvas = rasterised(joined[0], picture, pixels).convert("RGB")
+    for layer in joined[1:]:
         drawn = rasterised(layer, picture, pixels)
-        if number == 0:
-            canvas = drawn.convert("RGB")
-        else:
-            canvas.paste(drawn, (0, 0), drawn)
-    subjects = next((layer for layer in picture.layers if layer.kind == "subjects" and layer.svg), None)
-    if picture.style and subjects is not None:
-        mask = rasterised(msgspec.structs.replace(subjects, share=0.5), picture, pixels).getchannel("A")
-    return _finished(canvas, picture), mask
+        canvas.paste(drawn, (0, 0), drawn)
+    return canvas
 
 
-def _joined(layers: tuple[Layer, ...]) -> list[Layer]:
-    """Sharp layers that lie on each other as one: every layer costs time for all of the picture's pixels."""
-    found: list[Layer] = []
-    for layer in layers:
-        sharp = layer.share == 1.0 and not layer.blur
-        if found and sharp and found[-1].share == 1.0 and not found[-1].blur:
-            found[-1] = msgspec.structs.replace(found[-1], svg=found[-1].svg + layer.svg)
-        elif layer.svg or not found:
-            found.append(layer)
-    return found
+def _sharp(layer: Layer) -> bool:
+    return layer.share == 1.0 and not layer.blur
+
+
+def _mask(picture: Picture, pixels: tuple[int, int]) -> Pixels:
+    """Where the subjects are, 0-255; drawn at half of `pixels`."""
+    subjects = "".join(layer.svg for layer in picture.layers if layer.kind == "subjects")
+    return np.asarray(rasterised(Layer("subjects", subjects, 0.5), picture, pixels).getchannel("A"))
 
 
 def rasterised(layer: Layer, picture: Picture, pixels: tuple[int, int]) -> Image.Image:

@@ -1,14 +1,14 @@
 """The stage of one picture: its size, its light, its sky, its ground and the facts that plates ask about."""
 
 import functools
-import tomllib
-from importlib.resources import files
 
 import msgspec
 
+from cavendish.engines.illustrator.art import table
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.palette import Light, mix
 from cavendish.engines.illustrator.scene import Actor, Scene
+from cavendish.engines.illustrator.styles import Look, looks
 from cavendish.engines.illustrator.vocabulary import vocabulary
 
 
@@ -77,7 +77,17 @@ class Scenery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @functools.cache
 def scenery() -> Scenery:
     """The rows, loaded once per process. Raises msgspec.ValidationError when one is malformed."""
-    return msgspec.convert(tomllib.loads((files(__package__) / "art" / "scenery.toml").read_text("utf-8")), Scenery)
+    return table("scenery", Scenery)
+
+
+def look_of(scene: Scene) -> Look:
+    """What the scene's style asks of the whole picture."""
+    return looks().get(scene.style or "", Look())
+
+
+LAYERS = ("back", "middle", "near", "front", "over")
+"""Sky and distance, soft; the ground and what stands on it; ground before water, over what is mirrored in it; rain,
+glass, frames; and what lies on the painted picture: a seal, the border of a print."""
 
 
 class Prop(msgspec.Struct, frozen=True):
@@ -102,16 +112,11 @@ class Stage(msgspec.Struct):
     ground: GroundRow
     light: Light
     sky_light: Light
+    mood: MoodRow
     place: str
     falls: str | None = None
-    back: list[str] = msgspec.field(default_factory=list)
-    """Sky and distance: soft, so it may be rendered at fewer pixels."""
-    middle: list[str] = msgspec.field(default_factory=list)
-    """The ground and what stands on it."""
-    near: list[str] = msgspec.field(default_factory=list)
-    """Ground before water: over what is mirrored in it."""
-    front: list[str] = msgspec.field(default_factory=list)
-    """Rain, glass, frames: over everything."""
+    layers: dict[str, list[str]] = msgspec.field(default_factory=lambda: {layer: [] for layer in LAYERS})
+    """What is painted, as SVG."""
     marks: int = 0
 
     def mark(self) -> str:
@@ -209,32 +214,28 @@ def stage_for(scene: Scene, place: str, lots: Chance, width: float, height: floa
     sky, weather = data.skies[scene.time or "day"], data.weathers[scene.weather or "clear"]
     if weather.share:
         gray = mix(weather.gray, sky.top, max(0.0, sky.strength - 0.2) * 1.3)  # a dark sky stays dark
+        own = {"top": 0.2, "middle": 0.25, "low": 0.4}
         sky = msgspec.structs.replace(
             sky,
-            top=mix(sky.top, mix(gray, sky.top, 0.2), weather.share),
-            middle=mix(sky.middle, mix(gray, sky.middle, 0.25), weather.share),
-            low=mix(sky.low, mix(gray, sky.low, 0.4), weather.share),
+            **{part: mix(getattr(sky, part), mix(gray, getattr(sky, part), own[part]), weather.share) for part in own},
             haze=mix(sky.haze, gray, weather.share * 0.8),
             light=mix(sky.light, gray, weather.share * 0.7),
             strength=max(sky.strength, weather.share * 0.6),
-            stars=0 if weather.share > 0.3 else sky.stars,
-            orb="" if weather.share > 0.3 else sky.orb,
             clouds=sky.clouds + round(weather.share * 8),
         )
-    mood = data.moods.get(scene.mood or "")
-    if mood:
-        sky = msgspec.structs.replace(
-            sky,
-            **{part: mix(getattr(sky, part), mood.light, mood.share) for part in ("top", "middle", "low", "haze")},
-            light=mix(sky.light, mood.light, mood.share),
-            strength=max(sky.strength, mood.share),
-        )
-    light = Light(sky.light, sky.strength, sky.haze, flat=scene.style in {"flat", "sticker"})
+    if weather.share > 0.3:
+        sky = msgspec.structs.replace(sky, stars=0, orb="")
+    mood = data.moods.get(scene.mood or "", MoodRow("#ffffff", 0.0))
+    if mood.share:
+        tinted = {part: mix(getattr(sky, part), mood.light, mood.share)
+                  for part in ("top", "middle", "low", "haze", "light")}  # fmt: skip
+        sky = msgspec.structs.replace(sky, **tinted, strength=max(sky.strength, mood.share))
+    light = Light(sky.light, sky.strength, sky.haze, flat=look_of(scene).flat)
     return Stage(
         scene, lots, width, height,
         horizon=height * data.horizons.get(scene.composition or "", 0.6),
         sky=sky, ground=_in_season(data, data.grounds[place], scene), place=place, falls=weather.falls,
-        light=light, sky_light=light,
+        light=light, sky_light=light, mood=mood,
     )  # fmt: skip
 
 

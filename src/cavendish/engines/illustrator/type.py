@@ -1,9 +1,12 @@
 """Type: lines of text as SVG, with everything escaped, in the two fonts that come with the install."""
 
+import re
 from types import MappingProxyType
 from xml.sax.saxutils import escape
 
 _FAMILIES = MappingProxyType({"sans": "Noto Sans SC", "serif": "Noto Serif SC"})
+_PIECE = re.compile(" |[\u2e80-\uffff]|[^ \u2e80-\uffff]{1,24}")
+"""A space, a single character of Chinese, or a word of anything else, cut at 24 characters."""
 _CLOSING = "，。、！？；：,.!?;:」》”’）)"
 
 
@@ -35,7 +38,7 @@ def lines(text: str, size: float, room: float, most: int) -> list[str]:
     """`text` broken to at most `most` lines of `room` units at `size`; Latin words stay whole where they can."""
     found: list[str] = []
     line, used = "", 0.0
-    for piece in _pieces(typeset(text)):
+    for piece in _PIECE.findall(typeset(text)):
         wide = breadth(piece) * size
         if line and used + wide > room and piece not in _CLOSING:
             found.append(line.rstrip())
@@ -47,15 +50,3 @@ def lines(text: str, size: float, room: float, most: int) -> list[str]:
                 continue
         line, used = line + piece, used + wide
     return [*found, line.rstrip()] if line.strip() else found
-
-
-def _pieces(text: str) -> list[str]:
-    """Single characters of Chinese; words and spaces of everything else, cut at 24 characters."""
-    found: list[str] = []
-    for character in text:
-        plain = ord(character) < 0x2E80 and character != " "
-        if plain and found and found[-1][-1] != " " and ord(found[-1][-1]) < 0x2E80 and len(found[-1]) < 24:
-            found[-1] += character
-        else:
-            found.append(character)
-    return found

@@ -1,13 +1,14 @@
 """The words that the illustrator knows, read once from `art/*.toml`: data, not code."""
 
 import functools
-import tomllib
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
 import msgspec
+
+from cavendish.engines.illustrator.art import table
+from cavendish.engines.illustrator.palette import mix
 
 Kind = Literal["ground", "small", "furniture", "water", "under", "air", "sky", "far"]
 """Where a subject belongs.
@@ -42,6 +43,11 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pose: str | None = None
     closed: bool = False
     """Whether nobody inside is seen: a bus."""
+
+    def colored(self, color: str) -> dict[str, str]:
+        """Its colours, with `color` (`#rrggbb`) on the roles that a colour word changes: pure on the first of them."""
+        first, *others = self.paint or tuple(self.colors)[:1]
+        return {**self.colors, first: color, **{role: mix(color, self.colors[role], 0.25) for role in others}}
 
 
 class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,22 +87,22 @@ class Vocabulary(msgspec.Struct, frozen=True):
     def names_at(self, text: str, start: int) -> Iterator[tuple[int, Entry]]:
         """Where known names that begin at `start` of `text` end, longest first; Latin names match whole words."""
         for name, entry in self.names.get(text[start], ()):
-            if text.startswith(name, start) and _whole_word(text, start, start + len(name), name):
-                yield start + len(name), entry
+            end = start + len(name)
+            if text.startswith(name, start) and not (_in_a_word(text, start) or _in_a_word(text, end)):
+                yield end, entry
 
 
 @functools.cache
 def vocabulary() -> Vocabulary:
     """The vocabulary, loaded once per process. Raises msgspec.ValidationError when a row is malformed."""
-    art = files(__package__) / "art"
-    rows = msgspec.convert(tomllib.loads((art / "subjects.toml").read_text("utf-8")), dict[str, Row])
-    words: dict[str, dict[str, Word]] = msgspec.convert(
-        tomllib.loads((art / "words.toml").read_text("utf-8")), dict[str, dict[str, Word]]
-    )
+    rows, words = table("subjects", dict[str, Row]), table("words", dict[str, dict[str, Word]])
     heads = words.pop("heads")["heads"]
     index: dict[str, dict[str, Entry]] = {}
-    for name, entry in [*_subject_names(rows), *_word_names(words)]:
-        index.setdefault(name[0], {}).setdefault(name, entry)
+    groups: dict[str, Mapping[str, Row | Word]] = {"subjects": rows, **words}
+    for group, known in groups.items():
+        for entry_id, row in known.items():
+            for name in map(str.lower, (*row.en, *row.zh)):
+                index.setdefault(name[0], {}).setdefault(name, Entry(group, entry_id))
     names = {first: tuple(sorted(found.items(), key=lambda item: -len(item[0]))) for first, found in index.items()}
     return Vocabulary(
         subjects=MappingProxyType(rows),
@@ -106,24 +112,6 @@ def vocabulary() -> Vocabulary:
     )
 
 
-def _subject_names(rows: Mapping[str, Row]) -> Iterator[tuple[str, Entry]]:
-    for subject_id, row in rows.items():
-        for name in (*row.en, *row.zh):
-            yield name.lower(), Entry("subjects", subject_id)
-
-
-def _word_names(words: Mapping[str, Mapping[str, Word]]) -> Iterator[tuple[str, Entry]]:
-    for group, found in words.items():
-        for word_id, word in found.items():
-            for name in (*word.en, *word.zh):
-                yield name.lower(), Entry(group, word_id)
-
-
-def _latin(character: str) -> bool:
-    return character.isascii() and character.isalnum()
-
-
-def _whole_word(text: str, start: int, end: int, name: str) -> bool:
-    before = start > 0 and _latin(text[start - 1]) and _latin(name[0])
-    after = end < len(text) and _latin(text[end]) and _latin(name[-1])
-    return not (before or after)
+def _in_a_word(text: str, at: int) -> bool:
+    """Whether there are Latin letters or digits on both sides of `at`."""
+    return 0 < at < len(text) and all(c.isascii() and c.isalnum() for c in text[at - 1 : at + 1])

@@ -15,7 +15,7 @@ from cavendish.engines.illustrator.art import Spot, drawing, placed
 from cavendish.engines.illustrator.chance import Chance
 from cavendish.engines.illustrator.composer import compose
 from cavendish.engines.illustrator.editing.pixels import Mask, Pixels
-from cavendish.engines.illustrator.palette import Light, mix
+from cavendish.engines.illustrator.palette import Light
 from cavendish.engines.illustrator.reader import read
 from cavendish.engines.illustrator.render import render
 from cavendish.engines.illustrator.scene import Actor
@@ -51,11 +51,7 @@ def cut_out(guest: Guest, height: int, tint: str, *, mirrored: bool) -> tuple[Pi
     """The guest `height` pixels tall, in light of the colour `tint`; and where it is. It stands on the lower edge."""
     svg = guest.row.svg or guest.id
     pose = drawing(svg).pose(guest.pose)
-    colors = dict(guest.row.colors)
-    if guest.color:
-        named = vocabulary().colored(guest.color)
-        for number, role in enumerate(guest.row.paint or tuple(colors)[:1]):
-            colors[role] = named if number == 0 else mix(named, colors[role], 0.25)
+    colors = guest.row.colored(vocabulary().colored(guest.color)) if guest.color else guest.row.colors
     width = max(1, round(pose.width * height / pose.tall))
     spot = Spot(width / 2, height, height, mirrored=mirrored)
     body = placed(svg, pose, colors, spot, Light(color=tint, strength=0.55), "guest")
