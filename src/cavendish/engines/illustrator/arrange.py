@@ -57,12 +57,15 @@ class _Arrangement:
         self.env = environment(stage)
         self.rows = [vocabulary().subjects[actor.id] for actor in self.actors]
         painted = SKY_PAINTED.union(self.manner.shows.split())
+        self.hosted: dict[int, tuple[RelationKind, int]] = {}
         self.hosted = self._hosted(painted)
         ridden = {host: self.actors[at].count for at, (kind, host) in self.hosted.items() if kind == "riding"}
-        self.actors = tuple(  # two boys on bicycles: two bicycles
-            msgspec.structs.replace(one, count=ridden.get(at, one.count)) if self.rows[at].size < 2.2 else one
+        self.actors = tuple(  # two boys on bicycles: two bicycles; but a horse carries both
+            msgspec.structs.replace(one, count=1) if not one.said and ("under", at) in self.hosted.values()
+            else one if self.rows[at].size > (1.4 if one.said and ridden.get(at) == 2 else 2.2)
+            else msgspec.structs.replace(one, count=ridden.get(at, one.count))
             for at, one in enumerate(self.actors)
-        )
+        )  # fmt: skip
         free = [at for at, actor in enumerate(self.actors) if at not in self.hosted and actor.id not in painted]
         self.far = [at for at in free if self.rows[at].kind == "far"]
         self.aloft = [at for at in free if self.rows[at].kind == "sky"]
@@ -101,6 +104,8 @@ class _Arrangement:
                 kind = "wearing"  # a cat with a crown, a man in sunglasses
             elif kind == "watching" and "read" in joints and "hand" in hands:
                 kind = "holding"  # 看书
+            elif kind == "holding" and "seat" in joints and self.rows[host].kind == "furniture":
+                kind = "riding"  # who plays the piano sits at it
             elif kind == "on" and self.rows[host].kind == "ground" and "ride" in self._drawing(guest).poses:
                 kind = "riding" if "seat" in joints or self.rows[host].size < 0.3 else kind
             if kind in {"holding", "wearing"}:
@@ -161,8 +166,11 @@ class _Arrangement:
         if number and big:
             height = max(height * 0.62, hero * 0.75)
         person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
+        upright = "hand" in pose.anchors and pose.tall > pose.width * 1.5 and row.size > 0.9
+        bust = upright and stage.scene.composition == "closeup" and groups == actor.count == 1 and not person_inside
         limit = 0.86 if stage.scene.composition == "closeup" else 0.66
         height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
+        height = min(stage.height, stage.width) * (1.6 if row.size > 1.4 else 1.2) if bust else height
         kinds = {"on", "riding"} if "seat" in pose.anchors else {"riding"}
         ridden = [guest for guest, (kind, host) in self.hosted.items() if host == at and kind in kinds]
         if ridden and not row.closed:  # room for the rider above
@@ -172,7 +180,7 @@ class _Arrangement:
         per_line = min(actor.count, 4 if actor.count > 5 else 5)
         wide = pose.width * height / pose.tall
         step = min(wide * 0.92, room / per_line)
-        height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78))
+        height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78)) if not bust else 1.0
         wide = pose.width * height / pose.tall
         wide *= 2 if self._sheltered(at) else 1
         step = min(step, (stage.width * 0.96 - wide) / max(1, per_line - 1))
@@ -187,6 +195,7 @@ class _Arrangement:
             here += lots.between(-0.08, 0.08) * step if loose else 0
             tall = height * (1 - 0.3 * line * per_line / actor.count) * (lots.between(0.9, 1.05) if loose else 1)
             y, grounded = (stage.height * 1.3, False) if person_inside else self._base(at, away, tall, f"{number}{one}")
+            y, grounded = (max(stage.height * 1.05, stage.height * 0.14 + tall), False) if bust else (y, grounded)
             inward = here <= stage.width * 0.5 if groups > 1 or loose else lots.likely(0.5)  # drawings look to the left
             mirrored = inward and row.kind not in {"furniture", "small"}
             fade = 0.0 if self.manner.near else min(0.5, away * 0.5)
@@ -225,6 +234,7 @@ class _Arrangement:
             "size": row.size,
             "floats": floats,
             "swims": swims,
+            "rolls": row.closed,
             "u": lots.between,
         }
         y = float(value(self.manner.stand, env))
@@ -266,8 +276,20 @@ class _Arrangement:
             found.append(Placed(actor, row, pose, Spot(x, max(y, tall * 1.1), tall), -50.0, grounded=False))
         return found
 
+    def _gesture(self, at: int) -> str:
+        """What the arms do: hold a book before the chest, or raise an umbrella."""
+        for guest, pair in self.hosted.items():
+            if pair == ("holding", at):
+                row, drawn = self.rows[guest], self._drawing(guest)
+                if "grip" in drawn.pose(None).anchors:
+                    return "raise"
+                return "hold" if "held" in drawn.poses or (row.size < 0.6 and row.kind in {"small", "ground"}) else ""
+        return ""
+
     def _pose_name(self, at: int) -> str | None:
         actor, row = self.actors[at], self.rows[at]
+        if actor.pose not in {"sit", "sleep"} and (gesture := self._gesture(at)) in self._drawing(at).poses:
+            return gesture
         if self.stage.place == "window" and actor.pose in {None, "sit", "watch"}:
             return "watch"
         if actor.pose is None and row.kind == "air" and self.manner.near:
@@ -282,6 +304,8 @@ class _Arrangement:
             return []
         if kind == "riding" and "ride" in drawn.poses and "seat" in joints:
             name = "ride"
+        elif kind == "holding" and "held" in drawn.poses:
+            name = "held"
         elif kind != "under" and actor.pose is None and (kind != "riding" or "seat" in joints):
             name = "stand" if row.kind == "air" else "sit" if "sit" in drawn.poses else name
         pose = drawn.pose(name)
@@ -307,9 +331,12 @@ class _Arrangement:
         ratio = min(5 if kind == "riding" else 1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
         tall = host.spot.height * ratio * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
+        if kind == "holding" and name != "held" and host.pose is self._drawing(self.hosted[at][1]).poses.get("hold"):
+            tall = min(tall, (y - host.spot.anchor(host.pose, "eyes")[1]) * 0.8)  # the face stays free
         within = kind in {"in", "riding"} and "window" in joints
         if within:  # only the head is seen
-            tall = host.spot.height * min(0.6, max(0.45, real * 0.6))
+            pose = drawn.pose("sit")
+            tall = host.spot.height * min(0.6, max(0.5, real * 0.72))
             x, y = host.spot.anchor(host.pose, "window")
             y += tall
         joint = "grip" if kind == "holding" else "hip" if anchor == "seat" and not within else ""

@@ -56,7 +56,7 @@ def choose_place(scene: Scene) -> str:
         return "beach"
     if any(found.kind == "on" and scene.actors[found.second].id == "moon" for found in scene.relations):
         return "space"
-    if scene.place == "room" and kinds and set(kinds) == {"small"}:
+    if scene.place in {"room", "kitchen", "cafe", "library"} and kinds and set(kinds) == {"small"}:
         return "table"
     if scene.place:
         return scene.place
@@ -69,7 +69,9 @@ def choose_place(scene: Scene) -> str:
         return shown
     if named and named[0].kind == "ground" and named[0].size > 2.5 and not named[0].place:
         return "meadow"  # a house with a Christmas tree stands in no room
-    homes = [row.place for row in named if row.place]
+    held = {scene.actors[found.second].id for found in scene.relations if found.kind == "holding"}
+    homes = [vocabulary().subjects[actor.id].place for actor in sorted(scene.actors, key=lambda one: one.id in held)]
+    homes = [home for home in homes if home]
     low = all(row.kind == "small" or (row.kind == "furniture" and row.size < 0.8) for row in named)
     if not homes and "small" in kinds and low:
         return "table"
@@ -102,7 +104,8 @@ def colors_of(stage: Stage, one: Placed) -> dict[str, str]:
 
 
 def _drawn(stage: Stage, one: Placed, ink: str = "") -> str:
-    return placed(one.svg, one.pose, colors_of(stage, one), one.spot, stage.light, stage.mark(), ink)
+    light = msgspec.structs.replace(stage.light, strength=min(0.5, stage.light.strength))  # a face is seen at night
+    return placed(one.svg, one.pose, colors_of(stage, one), one.spot, light, stage.mark(), ink)
 
 
 def _mirrored(stage: Stage, one: Placed, wet: float) -> str:
