@@ -110,6 +110,11 @@ class _Arrangement:
                 kind = "riding" if "seat" in joints or self.rows[host].size < 0.3 else kind
             if kind in {"holding", "wearing"}:
                 guest, host = host, guest
+            if (kind == "in" and self.rows[host].size > 2.2 and not joints.keys() & {"in", "seat", "window"}) or (
+                kind == "holding" and self.rows[guest].kind in {"ground", "far"} and "held" not in hands
+                and self.rows[guest].size > self.rows[host].size * 0.75
+            ):  # fmt: skip
+                continue  # nobody stands on a hospital, or holds a snowman
             held = kind == "holding" and self.rows[guest].size > self.rows[host].size * 1.4
             fits = not {self.actors[guest].id, self.actors[host].id} & painted and not held
             far = "far" in {self.rows[guest].kind, self.rows[host].kind}
@@ -162,6 +167,7 @@ class _Arrangement:
         height = hero * min(1.5, max(0.2, self._weight(at) / self._weight(self.standing[0]))) * self._lower(at, pose)
         big = row.size > 3
         depth = (0.52 if number else 0.3) if big else 0.16 * (number % 3)
+        depth = min(depth, 0.36) if row.closed else depth  # what rolls keeps to the road
         depth += 0.18 if stage.scene.composition == "panorama" and not big else 0
         if number and big:
             height = max(height * 0.62, hero * 0.75)
@@ -223,7 +229,7 @@ class _Arrangement:
         """The y at which it stands, and whether it casts a shadow there."""
         stage, row, actor = self.stage, self.rows[at], self.actors[at]
         lots = stage.lots.branch(f"base{at}{name}")
-        flies = actor.pose == "fly" and row.kind in {"ground", "small"}
+        flies = actor.pose == "fly" and row.kind in {"ground", "small", "under"}
         if (flies or (row.kind == "air" and actor.pose not in _RESTING)) and not self.manner.near:
             return max(tall * 1.12, stage.height * lots.between(0.3, 0.5)), False
         floats, swims = row.kind == "water", row.kind in {"under", "water"}
@@ -331,7 +337,8 @@ class _Arrangement:
         ratio = min(5 if kind == "riding" else 1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
         tall = host.spot.height * ratio * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
-        if kind == "holding" and name != "held" and host.pose is self._drawing(self.hosted[at][1]).poses.get("hold"):
+        before = kind == "holding" and {"hand", "eyes"} <= joints.keys() and abs(joints["hand"][0] - joints["eyes"][0]) < 9
+        if before and name != "held":
             tall = min(tall, (y - host.spot.anchor(host.pose, "eyes")[1]) * 0.8)  # the face stays free
         within = kind in {"in", "riding"} and "window" in joints
         if within:  # only the head is seen
@@ -343,6 +350,8 @@ class _Arrangement:
         if joint in pose.anchors:
             y += tall * (pose.ground - pose.anchors[joint][1]) / pose.tall
         behind = kind == "in" or within or (joint == "grip" and joint in pose.anchors)  # an umbrella: behind the head
+        if kind == "in" and not within:
+            tall *= min(1.0, host.wide * 0.9 / (pose.width * tall / pose.tall * (0.14 + 0.86 * count)))
         wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if behind else 0.01)
         found = []
         for one in range(count):
@@ -377,5 +386,6 @@ def _related(stage: Stage, relation: Relation, first: list[Placed], second: list
             drop = stage.height * 0.045 * (1 if relation.kind == "front" else -1)
             y = min(stage.height * 0.97, max(spot.y, other.spot.y) + drop) if drop > 0 else other.spot.y + drop
             x = min(max(x, one.wide * 0.5), max(stage.width - one.wide * 0.5, stage.width / 2))
-            one.spot = msgspec.structs.replace(spot, x=x, y=y)
+            turned = spot.mirrored if one.row.kind in {"furniture", "small"} else x < stage.width / 2
+            one.spot = msgspec.structs.replace(spot, x=x, y=y, mirrored=turned)
             one.order = y if drop > 0 else other.order - 0.02

@@ -25,7 +25,7 @@ def compose(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
     stage.middle += [_mirrored(stage, one, own.wet) for one in near] + stage.near
     stage.middle += [_shadows(stage, one, crowd=len(near) > 12) for one in near if one.grounded]
     soft = max(own.soft, 0.012 if scene.shallow or scene.composition == "closeup" else 0.0)
-    if scene.style == "photo":
+    if scene.style == "photo" and near:
         soft = max(soft, 0.006)
     mood = scenery().moods.get(scene.mood or "")
     return Picture(
@@ -50,7 +50,8 @@ def choose_place(scene: Scene) -> str:
     kinds = [row.kind for row in named]
     if scene.style == "sticker" and named:
         return "stage"
-    if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"}:
+    leaps = any(actor.pose == "fly" for actor in scene.actors)
+    if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"} and not leaps:
         return "underwater"
     if scene.place == "sea" and kinds and "water" not in kinds and kinds[0] in {"ground", "small", "furniture"}:
         return "beach"
