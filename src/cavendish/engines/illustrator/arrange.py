@@ -343,7 +343,7 @@ class _Arrangement:
         within = kind in {"in", "riding"} and "window" in joints
         if within:  # only the head is seen
             pose = drawn.pose("sit")
-            tall = host.spot.height * min(0.6, max(0.5, real * 0.72))
+            tall = host.spot.height * min(0.6, max(0.55, real * 0.72))
             x, y = host.spot.anchor(host.pose, "window")
             y += tall
         joint = "grip" if kind == "holding" else "hip" if anchor == "seat" and not within else ""
@@ -351,6 +351,8 @@ class _Arrangement:
             y += tall * (pose.ground - pose.anchors[joint][1]) / pose.tall
         behind = kind == "in" or within or (joint == "grip" and joint in pose.anchors)  # an umbrella: behind the head
         if kind == "in" and not within:
+            sunk = 0.4 if self._lower(at, pose) > 0.8 else 0.12  # who sleeps is seen over the rim
+            y = min(y, host.spot.anchor(host.pose, "top")[1] + tall * sunk) if {"in", "top"} <= joints.keys() else y
             tall *= min(1.0, host.wide * 0.9 / (pose.width * tall / pose.tall * (0.14 + 0.86 * count)))
         wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if behind else 0.01)
         found = []

@@ -129,7 +129,9 @@ def _photo(image: Pixels, alpha: Pixels) -> Pixels:
     lit = image * light[..., None] + shine[..., None] * 0.16
     size = max(image.shape) / 1000
     bloom = _soft(np.clip(lit - 0.72, 0, 1), 22 * size)
-    lit = lit + bloom * 0.9
+    lit = lit + bloom * 0.6
+    over = np.maximum(lit - 0.78, 0)  # highlights roll off: a white shoe keeps its folds
+    lit = np.minimum(lit, 0.78) + over / (1 + 4 * over)
     lit = np.clip(lit, 0, 1)
     curve = lit * lit * (3 - 2 * lit)
     toned = lit * 0.5 + curve * 0.5
