@@ -59,6 +59,7 @@ class _Arrangement:
         painted = SKY_PAINTED.union(self.manner.shows.split())
         self.hosted: dict[int, tuple[RelationKind, int]] = {}
         self.hosted = self._hosted(painted)
+        self._handed()
         ridden = {host: self.actors[at].count for at, (kind, host) in self.hosted.items() if kind == "riding"}
         self.actors = tuple(  # two boys on bicycles: two bicycles; but a horse carries both
             msgspec.structs.replace(one, count=1) if not one.said and ("under", at) in self.hosted.values()
@@ -122,6 +123,16 @@ class _Arrangement:
             if kind in _ANCHORS and guest not in found and fits and not far and not circle:
                 found[guest] = (kind, host)
         return found
+
+    def _handed(self) -> None:
+        """Small things that would stand on the floor of a room are given to those who have a hand free."""
+        if not self.manner.inside or "table" in self.manner.shows or self.stage.place == "stage":
+            return
+        busy = {host for kind, host in self.hosted.values() if kind == "holding"}
+        free = [at for at in range(len(self.rows)) if "hand" in self._anchors(at) and at not in busy]
+        joined = {at for pair in self.hosted.items() for at in (pair[0], pair[1][1])}
+        loose = [at for at, row in enumerate(self.rows) if row.kind == "small" and row.size < 0.6 and at not in joined]
+        self.hosted |= {thing: ("holding", who) for thing, who in zip(loose, free, strict=False)}
 
     def _anchors(self, at: int) -> dict[str, tuple[float, float]]:
         return self._drawing(at).pose(self._pose_name(at)).anchors
@@ -337,7 +348,9 @@ class _Arrangement:
         ratio = min(5 if kind == "riding" else 1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
         tall = host.spot.height * ratio * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
-        before = kind == "holding" and {"hand", "eyes"} <= joints.keys() and abs(joints["hand"][0] - joints["eyes"][0]) < 9
+        before = (
+            kind == "holding" and {"hand", "eyes"} <= joints.keys() and abs(joints["hand"][0] - joints["eyes"][0]) < 9
+        )
         if before and name != "held":
             tall = min(tall, (y - host.spot.anchor(host.pose, "eyes")[1]) * 0.8)  # the face stays free
         within = kind in {"in", "riding"} and "window" in joints
