@@ -128,8 +128,8 @@ class _Arrangement:
         """Small things that would stand on the floor of a room are given to those who have a hand free."""
         if not self.manner.inside or "table" in self.manner.shows or self.stage.place == "stage":
             return
-        busy = {host for kind, host in self.hosted.values() if kind == "holding"}
-        free = [at for at in range(len(self.rows)) if "hand" in self._anchors(at) and at not in busy]
+        busy = self.hosted.values()
+        free = [at for at in range(len(self.rows)) if "hand" in self._anchors(at) and ("holding", at) not in busy]
         joined = {at for pair in self.hosted.items() for at in (pair[0], pair[1][1])}
         loose = [at for at, row in enumerate(self.rows) if row.kind == "small" and row.size < 0.6 and at not in joined]
         self.hosted |= {thing: ("holding", who) for thing, who in zip(loose, free, strict=False)}
@@ -183,8 +183,8 @@ class _Arrangement:
         if number and big:
             height = max(height * 0.62, hero * 0.75)
         person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
-        upright = "hand" in pose.anchors and pose.tall > pose.width * 1.5 and row.size > 0.9
-        bust = upright and stage.scene.composition == "closeup" and groups == actor.count == 1 and not person_inside
+        bust = stage.scene.composition == "closeup" and groups == actor.count == 1 and not person_inside
+        bust &= "hand" in pose.anchors and pose.tall > pose.width * 1.5 and row.size > 0.9
         limit = 0.86 if stage.scene.composition == "closeup" else 0.66
         height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
         height = min(stage.height, stage.width) * (1.6 if row.size > 1.4 else 1.2) if bust else height
@@ -295,13 +295,12 @@ class _Arrangement:
 
     def _gesture(self, at: int) -> str:
         """What the arms do: hold a book before the chest, or raise an umbrella."""
-        for guest, pair in self.hosted.items():
-            if pair == ("holding", at):
-                row, drawn = self.rows[guest], self._drawing(guest)
-                if "grip" in drawn.pose(None).anchors:
-                    return "raise"
-                return "hold" if "held" in drawn.poses or (row.size < 0.6 and row.kind in {"small", "ground"}) else ""
-        return ""
+        held = next((guest for guest, pair in self.hosted.items() if pair == ("holding", at)), None)
+        if held is None:
+            return ""
+        row, drawn = self.rows[held], self._drawing(held)
+        fits = "held" in drawn.poses or (row.size < 0.6 and row.kind in {"small", "ground"})
+        return "raise" if "grip" in drawn.pose(None).anchors else "hold" if fits else ""
 
     def _pose_name(self, at: int) -> str | None:
         actor, row = self.actors[at], self.rows[at]
@@ -348,10 +347,8 @@ class _Arrangement:
         ratio = min(5 if kind == "riding" else 1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
         tall = host.spot.height * ratio * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
-        before = (
-            kind == "holding" and {"hand", "eyes"} <= joints.keys() and abs(joints["hand"][0] - joints["eyes"][0]) < 9
-        )
-        if before and name != "held":
+        before = {"hand", "eyes"} <= joints.keys() and abs(joints["hand"][0] - joints["eyes"][0]) < 9
+        if before and kind == "holding" and name != "held":
             tall = min(tall, (y - host.spot.anchor(host.pose, "eyes")[1]) * 0.8)  # the face stays free
         within = kind in {"in", "riding"} and "window" in joints
         if within:  # only the head is seen
@@ -364,8 +361,10 @@ class _Arrangement:
             y += tall * (pose.ground - pose.anchors[joint][1]) / pose.tall
         behind = kind == "in" or within or (joint == "grip" and joint in pose.anchors)  # an umbrella: behind the head
         if kind == "in" and not within:
-            sunk = 0.4 if self._lower(at, pose) > 0.8 else 0.12  # who sleeps is seen over the rim
-            y = min(y, host.spot.anchor(host.pose, "top")[1] + tall * sunk) if {"in", "top"} <= joints.keys() else y
+            if {"in", "top"} <= joints.keys():  # seen over the rim, asleep or awake
+                y = min(
+                    y, host.spot.anchor(host.pose, "top")[1] + tall * (0.4 if self._lower(at, pose) > 0.8 else 0.12)
+                )
             tall *= min(1.0, host.wide * 0.9 / (pose.width * tall / pose.tall * (0.14 + 0.86 * count)))
         wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if behind else 0.01)
         found = []
