@@ -111,16 +111,13 @@ class _Arrangement:
                 kind = "riding" if "seat" in joints or self.rows[host].size < 0.3 else kind
             if kind in {"holding", "wearing"}:
                 guest, host = host, guest
-            if (kind == "in" and self.rows[host].size > 2.2 and not joints.keys() & {"in", "seat", "window"}) or (
-                kind == "holding" and self.rows[guest].kind in {"ground", "far"} and "held" not in hands
-                and self.rows[guest].size > self.rows[host].size * 0.75
-            ):  # fmt: skip
-                continue  # nobody stands on a hospital, or holds a snowman
-            held = kind == "holding" and self.rows[guest].size > self.rows[host].size * 1.4
-            fits = not {self.actors[guest].id, self.actors[host].id} & painted and not held
-            far = "far" in {self.rows[guest].kind, self.rows[host].kind}
+            own, other = self.rows[guest], self.rows[host]
+            bulky = own.kind == "ground" and "held" not in self._drawing(guest).poses
+            large = kind == "holding" and own.size > other.size * (0.75 if bulky else 1.4)  # nobody holds a snowman
+            shut = kind == "in" and other.size > 2.2 and not joints.keys() & {"in", "seat", "window"}
+            fits = not {self.actors[guest].id, self.actors[host].id} & painted and not large and not shut
             circle = found.get(host, (None, None))[1] == guest
-            if kind in _ANCHORS and guest not in found and fits and not far and not circle:
+            if kind in _ANCHORS and guest not in found and fits and "far" not in {own.kind, other.kind} and not circle:
                 found[guest] = (kind, host)
         return found
 
@@ -264,11 +261,8 @@ class _Arrangement:
         lots, count = stage.lots.branch("far" + actor.id), min(5, actor.count)
         found = []
         for one in range(count):
-            tall = (
-                min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8))
-                * lots.between(0.85, 1.05)
-                * (0.68 if one else 1)
-            )
+            tall = min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8)) * lots.between(0.85, 1.05)
+            tall *= 0.68 if one else 1
             x = stage.width * ((one + 0.5) / count + lots.between(-0.1, 0.1))
             tall = min(tall * actor.scale, stage.horizon * 0.9)
             spot = Spot(x, stage.horizon + 14, tall, 0.22 + 0.12 * one, bool(one % 2))

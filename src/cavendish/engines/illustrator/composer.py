@@ -71,8 +71,8 @@ def choose_place(scene: Scene) -> str:
     if named and named[0].kind == "ground" and named[0].size > 2.5 and not named[0].place:
         return "meadow"  # a house with a Christmas tree stands in no room
     held = {scene.actors[found.second].id for found in scene.relations if found.kind == "holding"}
-    homes = [vocabulary().subjects[actor.id].place for actor in sorted(scene.actors, key=lambda one: one.id in held)]
-    homes = [home for home in homes if home]
+    first = sorted(scene.actors, key=lambda one: one.id in held)  # who plays a guitar by a fire is out of doors
+    homes = [home for actor in first if (home := rows[actor.id].place)]
     low = all(row.kind == "small" or (row.kind == "furniture" and row.size < 0.8) for row in named)
     if not homes and "small" in kinds and low:
         return "table"
