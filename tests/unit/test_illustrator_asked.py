@@ -15,6 +15,23 @@ def test_a_bobblehead_is_understood(prompt: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "prompt",
+    ["将这张照片变成一个摇头娃娃:头部稍微放大,保持面部准确,身体卡通化。",
+     "a bobblehead: keep the face accurate, make the body a cartoon"],
+)  # fmt: skip
+def test_the_cartoon_body_of_a_bobblehead_leaves_its_face_a_photograph(prompt: str) -> None:
+    wish = asked(prompt)
+    assert wish.bobblehead
+    assert not wish.brushes
+
+
+def test_what_a_background_is_replaced_with_is_one_wish() -> None:
+    backdrop = asked("replace the background with a beach").backdrop
+    assert backdrop is not None
+    assert "beach" in backdrop.words
+
+
+@pytest.mark.parametrize(
     ("english", "chinese", "name"),
     [
         ("make it a cartoon", "变成卡通", "cartoon"),

@@ -282,3 +282,29 @@ def test_the_three_of_three_girls_in_sunglasses_are_girls() -> None:
         "glasses": 1,
         "girl": 3,
     }
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind", "first", "second"),
+    [
+        ("爸爸开车去海边", "riding", "man", "car"),
+        ("小女孩弹钢琴", "holding", "girl", "piano"),
+        ("a man playing guitar", "holding", "man", "guitar"),
+        ("a violinist on stage", "holding", "woman", "violin"),
+        ("一位年轻女子喝咖啡", "holding", "woman", "cup"),
+    ],
+)
+def test_what_is_driven_played_or_drunk_is_with_the_person(prompt: str, kind: str, first: str, second: str) -> None:
+    scene = read(prompt, vocabulary())
+    (found,) = scene.relations
+    assert (found.kind, scene.actors[found.first].id, scene.actors[found.second].id) == (kind, first, second)
+
+
+def test_two_who_do_the_same_both_do_it() -> None:
+    assert [actor.pose for actor in read("a dog and a cat sleeping", vocabulary()).actors] == ["sleep", "sleep"]
+    assert read("三只小猫在篮子里睡觉", vocabulary()).actors[0].pose == "sleep"
+
+
+def test_a_number_that_was_said_is_known_from_one_that_was_not() -> None:
+    assert read("two boys riding a horse", vocabulary()).actors[1].said
+    assert not read("两个牛仔骑马", vocabulary()).actors[1].said

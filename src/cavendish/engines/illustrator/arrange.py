@@ -57,12 +57,16 @@ class _Arrangement:
         self.env = environment(stage)
         self.rows = [vocabulary().subjects[actor.id] for actor in self.actors]
         painted = SKY_PAINTED.union(self.manner.shows.split())
+        self.hosted: dict[int, tuple[RelationKind, int]] = {}
         self.hosted = self._hosted(painted)
+        self._handed()
         ridden = {host: self.actors[at].count for at, (kind, host) in self.hosted.items() if kind == "riding"}
-        self.actors = tuple(  # two boys on bicycles: two bicycles
-            msgspec.structs.replace(one, count=ridden.get(at, one.count)) if self.rows[at].size < 2.2 else one
+        self.actors = tuple(  # two boys on bicycles: two bicycles; but a horse carries both
+            msgspec.structs.replace(one, count=1) if not one.said and ("under", at) in self.hosted.values()
+            else one if self.rows[at].size > (1.4 if one.said and ridden.get(at) == 2 else 2.2)
+            else msgspec.structs.replace(one, count=ridden.get(at, one.count))
             for at, one in enumerate(self.actors)
-        )
+        )  # fmt: skip
         free = [at for at, actor in enumerate(self.actors) if at not in self.hosted and actor.id not in painted]
         self.far = [at for at in free if self.rows[at].kind == "far"]
         self.aloft = [at for at in free if self.rows[at].kind == "sky"]
@@ -101,17 +105,31 @@ class _Arrangement:
                 kind = "wearing"  # a cat with a crown, a man in sunglasses
             elif kind == "watching" and "read" in joints and "hand" in hands:
                 kind = "holding"  # 看书
+            elif kind == "holding" and "seat" in joints and self.rows[host].kind == "furniture":
+                kind = "riding"  # who plays the piano sits at it
             elif kind == "on" and self.rows[host].kind == "ground" and "ride" in self._drawing(guest).poses:
                 kind = "riding" if "seat" in joints or self.rows[host].size < 0.3 else kind
             if kind in {"holding", "wearing"}:
                 guest, host = host, guest
-            held = kind == "holding" and self.rows[guest].size > self.rows[host].size * 1.4
-            fits = not {self.actors[guest].id, self.actors[host].id} & painted and not held
-            far = "far" in {self.rows[guest].kind, self.rows[host].kind}
+            own, other = self.rows[guest], self.rows[host]
+            bulky = own.kind == "ground" and "held" not in self._drawing(guest).poses
+            large = kind == "holding" and own.size > other.size * (0.75 if bulky else 1.4)  # nobody holds a snowman
+            shut = kind == "in" and other.size > 2.2 and not joints.keys() & {"in", "seat", "window"}
+            fits = not {self.actors[guest].id, self.actors[host].id} & painted and not large and not shut
             circle = found.get(host, (None, None))[1] == guest
-            if kind in _ANCHORS and guest not in found and fits and not far and not circle:
+            if kind in _ANCHORS and guest not in found and fits and "far" not in {own.kind, other.kind} and not circle:
                 found[guest] = (kind, host)
         return found
+
+    def _handed(self) -> None:
+        """Small things that would stand on the floor of a room are given to those who have a hand free."""
+        if not self.manner.inside or "table" in self.manner.shows or self.stage.place == "stage":
+            return
+        busy = self.hosted.values()
+        free = [at for at in range(len(self.rows)) if "hand" in self._anchors(at) and ("holding", at) not in busy]
+        joined = {at for pair in self.hosted.items() for at in (pair[0], pair[1][1])}
+        loose = [at for at, row in enumerate(self.rows) if row.kind == "small" and row.size < 0.6 and at not in joined]
+        self.hosted |= {thing: ("holding", who) for thing, who in zip(loose, free, strict=False)}
 
     def _anchors(self, at: int) -> dict[str, tuple[float, float]]:
         return self._drawing(at).pose(self._pose_name(at)).anchors
@@ -157,12 +175,16 @@ class _Arrangement:
         height = hero * min(1.5, max(0.2, self._weight(at) / self._weight(self.standing[0]))) * self._lower(at, pose)
         big = row.size > 3
         depth = (0.52 if number else 0.3) if big else 0.16 * (number % 3)
+        depth = min(depth, 0.36) if row.closed else depth  # what rolls keeps to the road
         depth += 0.18 if stage.scene.composition == "panorama" and not big else 0
         if number and big:
             height = max(height * 0.62, hero * 0.75)
         person_inside = stage.place == "window" and row.size > 0.9 and row.kind == "ground"
+        bust = stage.scene.composition == "closeup" and groups == actor.count == 1 and not person_inside
+        bust &= "hand" in pose.anchors and pose.tall > pose.width * 1.5 and row.size > 0.9
         limit = 0.86 if stage.scene.composition == "closeup" else 0.66
         height = stage.height * 1.1 if person_inside else min(height, stage.height * limit)
+        height = min(stage.height, stage.width) * (1.6 if row.size > 1.4 else 1.2) if bust else height
         kinds = {"on", "riding"} if "seat" in pose.anchors else {"riding"}
         ridden = [guest for guest, (kind, host) in self.hosted.items() if host == at and kind in kinds]
         if ridden and not row.closed:  # room for the rider above
@@ -172,7 +194,7 @@ class _Arrangement:
         per_line = min(actor.count, 4 if actor.count > 5 else 5)
         wide = pose.width * height / pose.tall
         step = min(wide * 0.92, room / per_line)
-        height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78))
+        height *= min(1.0, 0.9 if actor.count > 1 else room / wide, step / (wide * 0.78)) if not bust else 1.0
         wide = pose.width * height / pose.tall
         wide *= 2 if self._sheltered(at) else 1
         step = min(step, (stage.width * 0.96 - wide) / max(1, per_line - 1))
@@ -187,6 +209,7 @@ class _Arrangement:
             here += lots.between(-0.08, 0.08) * step if loose else 0
             tall = height * (1 - 0.3 * line * per_line / actor.count) * (lots.between(0.9, 1.05) if loose else 1)
             y, grounded = (stage.height * 1.3, False) if person_inside else self._base(at, away, tall, f"{number}{one}")
+            y, grounded = (max(stage.height * 1.05, stage.height * 0.14 + tall), False) if bust else (y, grounded)
             inward = here <= stage.width * 0.5 if groups > 1 or loose else lots.likely(0.5)  # drawings look to the left
             mirrored = inward and row.kind not in {"furniture", "small"}
             fade = 0.0 if self.manner.near else min(0.5, away * 0.5)
@@ -214,7 +237,7 @@ class _Arrangement:
         """The y at which it stands, and whether it casts a shadow there."""
         stage, row, actor = self.stage, self.rows[at], self.actors[at]
         lots = stage.lots.branch(f"base{at}{name}")
-        flies = actor.pose == "fly" and row.kind in {"ground", "small"}
+        flies = actor.pose == "fly" and row.kind in {"ground", "small", "under"}
         if (flies or (row.kind == "air" and actor.pose not in _RESTING)) and not self.manner.near:
             return max(tall * 1.12, stage.height * lots.between(0.3, 0.5)), False
         floats, swims = row.kind == "water", row.kind in {"under", "water"}
@@ -225,6 +248,7 @@ class _Arrangement:
             "size": row.size,
             "floats": floats,
             "swims": swims,
+            "rolls": row.closed,
             "u": lots.between,
         }
         y = float(value(self.manner.stand, env))
@@ -237,11 +261,8 @@ class _Arrangement:
         lots, count = stage.lots.branch("far" + actor.id), min(5, actor.count)
         found = []
         for one in range(count):
-            tall = (
-                min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8))
-                * lots.between(0.85, 1.05)
-                * (0.68 if one else 1)
-            )
+            tall = min(stage.horizon * 0.8, stage.width * (0.5 if self.standing else 0.8)) * lots.between(0.85, 1.05)
+            tall *= 0.68 if one else 1
             x = stage.width * ((one + 0.5) / count + lots.between(-0.1, 0.1))
             tall = min(tall * actor.scale, stage.horizon * 0.9)
             spot = Spot(x, stage.horizon + 14, tall, 0.22 + 0.12 * one, bool(one % 2))
@@ -266,8 +287,19 @@ class _Arrangement:
             found.append(Placed(actor, row, pose, Spot(x, max(y, tall * 1.1), tall), -50.0, grounded=False))
         return found
 
+    def _gesture(self, at: int) -> str:
+        """What the arms do: hold a book before the chest, or raise an umbrella."""
+        held = next((guest for guest, pair in self.hosted.items() if pair == ("holding", at)), None)
+        if held is None:
+            return ""
+        row, drawn = self.rows[held], self._drawing(held)
+        fits = "held" in drawn.poses or (row.size < 0.6 and row.kind in {"small", "ground"})
+        return "raise" if "grip" in drawn.pose(None).anchors else "hold" if fits else ""
+
     def _pose_name(self, at: int) -> str | None:
         actor, row = self.actors[at], self.rows[at]
+        if actor.pose not in {"sit", "sleep"} and (gesture := self._gesture(at)) in self._drawing(at).poses:
+            return gesture
         if self.stage.place == "window" and actor.pose in {None, "sit", "watch"}:
             return "watch"
         if actor.pose is None and row.kind == "air" and self.manner.near:
@@ -282,6 +314,8 @@ class _Arrangement:
             return []
         if kind == "riding" and "ride" in drawn.poses and "seat" in joints:
             name = "ride"
+        elif kind == "holding" and "held" in drawn.poses:
+            name = "held"
         elif kind != "under" and actor.pose is None and (kind != "riding" or "seat" in joints):
             name = "stand" if row.kind == "air" else "sit" if "sit" in drawn.poses else name
         pose = drawn.pose(name)
@@ -307,15 +341,25 @@ class _Arrangement:
         ratio = min(5 if kind == "riding" else 1.8 if anchor in {"seat", "hand"} else 1.0, ratio)
         tall = host.spot.height * ratio * self._lower(at, pose) * (0.86 if kind == "in" else 1.0)
         tall = min(tall, max(y - stage.height * 0.03, stage.height * 0.12))
+        before = {"hand", "eyes"} <= joints.keys() and abs(joints["hand"][0] - joints["eyes"][0]) < 9
+        if before and kind == "holding" and name != "held":
+            tall = min(tall, (y - host.spot.anchor(host.pose, "eyes")[1]) * 0.8)  # the face stays free
         within = kind in {"in", "riding"} and "window" in joints
         if within:  # only the head is seen
-            tall = host.spot.height * min(0.6, max(0.45, real * 0.6))
+            pose = drawn.pose("sit")
+            tall = host.spot.height * min(0.6, max(0.55, real * 0.72))
             x, y = host.spot.anchor(host.pose, "window")
             y += tall
         joint = "grip" if kind == "holding" else "hip" if anchor == "seat" and not within else ""
         if joint in pose.anchors:
             y += tall * (pose.ground - pose.anchors[joint][1]) / pose.tall
         behind = kind == "in" or within or (joint == "grip" and joint in pose.anchors)  # an umbrella: behind the head
+        if kind == "in" and not within:
+            if {"in", "top"} <= joints.keys():  # seen over the rim, asleep or awake
+                y = min(
+                    y, host.spot.anchor(host.pose, "top")[1] + tall * (0.4 if self._lower(at, pose) > 0.8 else 0.12)
+                )
+            tall *= min(1.0, host.wide * 0.9 / (pose.width * tall / pose.tall * (0.14 + 0.86 * count)))
         wide, order = pose.width * tall / pose.tall, host.order + (-0.01 if behind else 0.01)
         found = []
         for one in range(count):
@@ -350,5 +394,6 @@ def _related(stage: Stage, relation: Relation, first: list[Placed], second: list
             drop = stage.height * 0.045 * (1 if relation.kind == "front" else -1)
             y = min(stage.height * 0.97, max(spot.y, other.spot.y) + drop) if drop > 0 else other.spot.y + drop
             x = min(max(x, one.wide * 0.5), max(stage.width - one.wide * 0.5, stage.width / 2))
-            one.spot = msgspec.structs.replace(spot, x=x, y=y)
+            turned = spot.mirrored if one.row.kind in {"furniture", "small"} else x < stage.width / 2
+            one.spot = msgspec.structs.replace(spot, x=x, y=y, mirrored=turned)
             one.order = y if drop > 0 else other.order - 0.02

@@ -111,7 +111,8 @@ def abstract(scene: Scene, lots: Chance, width: float, height: float) -> Picture
     caption = lines(scene.text, 24, width * 0.8, 2)
     dark = "#23232e" if bright(colors[0]) > 0.6 else "#f6f1e6"
     paint(stage, lots.pick(known.forms[mood]), c=colors, n=len(colors))
-    paint(stage, "caption", c=colors, text=caption, dark=dark)
+    if not scene.quotes:  # those are set as a title
+        paint(stage, "caption", c=colors, text=caption, dark=dark)
     return msgspec.structs.replace(pictured(stage, 0.0), lively=1.0, vignette=0.3)
 
 

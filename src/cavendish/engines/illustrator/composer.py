@@ -26,7 +26,7 @@ def compose(scene: Scene, lots: Chance, width: float, height: float) -> Picture:
     ground += [_mirrored(stage, one, own.wet) for one in near] + stage.layers["near"]
     ground += [_shadows(stage, one, crowd=len(near) > 12) for one in near if one.grounded]
     close = scene.shallow or scene.composition == "closeup"
-    soft = max(own.soft, look_of(scene).soft, 0.012 if close else 0.0)
+    soft = max(own.soft, look_of(scene).soft if near else 0.0, 0.012 if close else 0.0)
     return pictured(
         stage, max(soft, 0.0016), soft * 0.5 if soft > 0.005 else 0.0,
         "".join(_drawn(stage, one) + _ripples(stage, one) for one in near),
@@ -55,13 +55,14 @@ def choose_place(scene: Scene) -> str:
     kinds = [row.kind for row in named]
     if named and (own := look_of(scene).place):
         return own
-    if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"}:
+    leaps = any(actor.pose == "fly" for actor in scene.actors)
+    if kinds and kinds[0] == "under" and scene.place in {None, "sea", "lake"} and not leaps:
         return "underwater"
     if scene.place == "sea" and kinds and "water" not in kinds and kinds[0] in {"ground", "small", "furniture"}:
         return "beach"
     if any(found.kind == "on" and scene.actors[found.second].id == "moon" for found in scene.relations):
         return "space"
-    if scene.place == "room" and kinds and set(kinds) == {"small"}:
+    if scene.place in {"room", "kitchen", "cafe", "library"} and kinds and set(kinds) == {"small"}:
         return "table"
     if scene.place:
         return scene.place
@@ -74,7 +75,9 @@ def choose_place(scene: Scene) -> str:
         return shown
     if named and named[0].kind == "ground" and named[0].size > 2.5 and not named[0].place:
         return "meadow"  # a house with a Christmas tree stands in no room
-    homes = [row.place for row in named if row.place]
+    held = {scene.actors[found.second].id for found in scene.relations if found.kind == "holding"}
+    first = sorted(scene.actors, key=lambda one: one.id in held)  # who plays a guitar by a fire is out of doors
+    homes = [home for actor in first if (home := rows[actor.id].place)]
     low = all(row.kind == "small" or (row.kind == "furniture" and row.size < 0.8) for row in named)
     if not homes and "small" in kinds and low:
         return "table"
@@ -103,7 +106,8 @@ def colors_of(stage: Stage, one: Placed) -> dict[str, str]:
 
 
 def _drawn(stage: Stage, one: Placed, ink: str = "") -> str:
-    return placed(one.svg, one.pose, colors_of(stage, one), one.spot, stage.light, stage.mark(), ink)
+    light = msgspec.structs.replace(stage.light, strength=min(0.5, stage.light.strength))  # a face is seen at night
+    return placed(one.svg, one.pose, colors_of(stage, one), one.spot, light, stage.mark(), ink)
 
 
 def _mirrored(stage: Stage, one: Placed, wet: float) -> str:

@@ -25,6 +25,15 @@ _EN_STOP = frozenset({"on", "in", "at", "with", "and", "under", "by", "of", "nea
 _ANY = re.compile(r"\s*(?:(?:any|a|an|the|任何)\s*)*")
 _OR = re.compile(r"\s*(?:,|，)?\s*(?:or|nor|and|/|、|或者?|和|与|及)\s*(?:(?:any|a|an|the|任何)\s*)*")
 _AND = re.compile(r"\s*(?:and|-|和|与|/|、)\s*")
+_TOGETHER = re.compile(r"\s*(?:and|和|与|跟|在)")
+_SHORT = (  # what is read as if it were said in full
+    (re.compile("(?<![打离公分])开(?=汽?车|[跑赛卡火货]车|公交车|出租车|拖拉机|直?升?飞?机|船|摩托)"), "开着"),
+    (re.compile(r"\bplay(?:s|ing) (?=guitars?\b|pianos?\b|violins?\b|cellos?\b|drums?\b)"), "playing the "),
+    (re.compile(r"\bviolinist\b"), "woman playing the violin"),
+    (re.compile(r"\bpianist\b"), "man playing the piano"),
+    (re.compile("小提琴手|小提琴家"), "女人拉着小提琴"),
+    (re.compile("钢琴家|钢琴师"), "男人弹着钢琴"),
+)
 _WEARING = re.compile(r"\s*(?:(?:who|that|which|wearing|dressed|is|are|was|in|with)\b|穿|戴|是)")
 _MODIFIERS = frozenset({"colors", "numbers", "sizes", "measures", "poses", "moods", "clothes"})
 _DONE = frozenset({"riding", "holding", "wearing"})
@@ -36,6 +45,8 @@ def read(prompt: str, words: Vocabulary) -> Scene:
     text = _normalised(prompt)
     quotes = tuple(next(part for part in found.groups() if part).strip() for found in _QUOTED.finditer(text))
     lower = text.lower()
+    for short, full in _SHORT:
+        lower = short.sub(full, lower)
     # Quoted words are set in type. They say what to draw only when nothing else does.
     unquoted = _QUOTED.sub(lambda found: " " * len(found[0]), lower)
     wanted, absent = _without(unquoted, cut(unquoted, words))
@@ -181,13 +192,17 @@ class _Sentence:
             parts = self.words.names_at(name, 0)
             color = next((entry.id for end, entry in parts if entry.group == "colors" and name[end:] in same), None)
         plural = count == 0 and _is_plural(name, self.words.subjects[token.id].en)
-        return Actor(token.id, 3 if plural else max(1, count), color, scale, self._pose(index))
+        said = count > 0 or (name.isascii() and not plural)
+        return Actor(token.id, 3 if plural else max(1, count), color, scale, self._pose(index), said)
 
     def _pose(self, index: int) -> str | None:
         """The first pose word after the subject and before the next one, else one right before it."""
+        last = self.tokens[index]
         for token in self.tokens[index + 1 :]:
             if token.group == "subjects":
-                break
+                if not _TOGETHER.match(self.text, last.end):
+                    break
+                last = token  # a dog and a cat sleeping: both do
             if token.group == "poses" and not _SENTENCE_END.search(self.text, self.tokens[index].end, token.start):
                 return token.id
         return next((word.id for word in self.described[index] if word.group == "poses"), None)
@@ -251,7 +266,7 @@ def _may_be(one: Actor, other: Actor) -> bool:
 def _merged(one: Actor, other: Actor) -> Actor:
     return Actor(
         one.id, max(one.count, other.count), one.color or other.color,
-        other.scale if one.scale == 1.0 else one.scale, one.pose or other.pose,
+        other.scale if one.scale == 1.0 else one.scale, one.pose or other.pose, one.said or other.said,
     )  # fmt: skip
 
 

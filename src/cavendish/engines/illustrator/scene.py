@@ -17,6 +17,8 @@ class Actor(msgspec.Struct, frozen=True):
     color: str | None = None
     scale: float = 1.0
     pose: str | None = None
+    said: bool = False
+    """Whether the number was said: `one horse`, and an English singular."""
 
 
 class Relation(msgspec.Struct, frozen=True):

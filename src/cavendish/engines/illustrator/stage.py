@@ -199,6 +199,8 @@ class Stage(msgspec.Struct):
             for number in range(count):
                 depth = lots.between(0.12, 0.62) if small else lots.between(0.42, 0.9)
                 side = (number + lots.between(0.1, 0.9)) / count
+                if small and 0.3 < side < 0.7:  # never right behind a subject's foot
+                    depth = 0.42 + 0.3 * depth
                 if depth < 0.6 and not small:  # near things keep to the edges
                     side = lots.pick((lots.between(-0.02, 0.14), lots.between(0.86, 1.02)))
                 near = (self.foot(depth) - self.horizon) / (self.height - self.horizon)

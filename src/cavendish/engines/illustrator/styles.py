@@ -181,7 +181,9 @@ def _photo(sheet: Sheet) -> Pixels:
     """A photograph's light: volume, bloom and a gentle curve, warm where it is light and cool where it is dark."""
     light, shine = sheet.volume(sheet.alpha, 0.55)
     lit = sheet.image * _rgb(light) + _rgb(shine * 0.16)
-    lit = np.clip(lit + sheet.soft(np.clip(lit - 0.72, 0, 1), 22) * 0.9, 0, 1)
+    lit += sheet.soft(np.clip(lit - 0.72, 0, 1), 22) * 0.6
+    over = np.maximum(lit - 0.78, 0)  # highlights roll off: a white shoe keeps its folds
+    lit = np.clip(np.minimum(lit, 0.78) + over / (1 + 4 * over), 0, 1)
     toned = lit * 0.5 + lit * lit * (1.5 - lit)
     return cv2.transform(toned, np.array([[1.02, 0, 0, 0], [0, 1, 0, 0.008], [0, 0, 0.96, 0.022]], np.float32))
 

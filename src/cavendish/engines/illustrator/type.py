@@ -30,8 +30,8 @@ def typeset(text: str) -> str:
 
 def breadth(text: str) -> float:
     """About how wide `text` is set, in ems."""
-    return sum(1.0 if ord(c) >= 0x2E80 or c == "·" else 0.3 if c in " .,:;'|il!" else 0.62 if c.isupper() else 0.54
-               for c in text)  # fmt: skip
+    return sum(1.0 if ord(c) >= 0x2E80 or c == "·" else 0.3 if c in " .,:;'|iIl!" else 0.88 if c in "mwMW@%"
+               else 0.69 if c.isupper() else 0.54 for c in text)  # fmt: skip
 
 
 def lines(text: str, size: float, room: float, most: int) -> list[str]:

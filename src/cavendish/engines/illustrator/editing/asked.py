@@ -78,6 +78,7 @@ _BRUSHES = (
     )),
     ("illustration", _words(r"illustrat|插画|插图")),
 )  # fmt: skip
+_CARTOON = dict(_BRUSHES)["cartoon"]
 _TONES = (
     ("darker", _words(r"\bdark(er|en)|\bdimm?(er)?\b|调暗|变暗|暗一点|暗一些|更暗|压暗|降低亮度")),
     ("brighter", _words(
@@ -116,7 +117,7 @@ _BLUR = _words(r"blur|bokeh|out of focus|depth of field|defocus|虚化|模糊|�
 _ONLY = _words(r"\bonly\b|\bjust\b|只|仅|单独")
 _SUBJECT = _words(
     r"\b(person|man|woman|girl|boy|people|subject|figure|character|face|foreground|body)\b|人物|主体|"
-    r"人像|前景|主角|人脸|(?<!主)人(?!偶)"
+    r"人像|前景|主角|人脸|面部|脸部|面容|五官|(?<!主)人(?!偶)"
 )
 _KEPT = _words(
     r"\b(keep|leave|preserve|retain|don'?t (change|touch)|unchanged|as (it|he|she|they) (is|are))\b|"
@@ -154,6 +155,7 @@ _EXTENDED = _words(
     r"\bextend|\bexpand|out-?paint|un-?crop|\bresize|aspect|\bratio\b|wider|widescreen|扩展|扩图|扩充|"
     r"延展|延伸|外扩|比例|裁剪|尺寸|加宽|宽屏|竖屏|横屏"
 )
+_SWAPPED = _words(r"(\b(?:replace|change|swap|switch)\b[^,.;]{0,60}?)\bwith\b")
 _TITLED = _words(
 
         r"(?:\b(?:caption|text|words?|title|label|saying|write|message)\b(?: (?:it|that|saying|says|"
@@ -171,6 +173,7 @@ def asked(prompt: str) -> Wish:
     quotes = [" ".join(next(part for part in found.groups() if part).split()) for found in quoted]
     plain = _QUOTED.sub(" ", text).lower()
     plain = re.sub(r"black[\s-]?(and|&|n)[\s-]?white", "monochrome", plain)
+    plain = _SWAPPED.sub(r"\1to", plain)  # one clause: replace the background with a beach
     caption = next((quote for quote in quotes if quote), None)
     if caption is None and (titled := _TITLED.search(plain)):
         words = titled["words"].strip()
@@ -181,11 +184,14 @@ def asked(prompt: str) -> Wish:
     wish = _Reading()
     clauses = [part.strip() for part in _CLAUSES.split(plain) if part and part.strip()]
     kept = any(_KEPT.search(clause) and _SUBJECT.search(clause) for clause in clauses)
+    bobblehead = bool(_BOBBLEHEAD.search(plain))
     for clause in clauses:
-        wish.read(clause, kept)
+        # Its body is a cartoon by itself, and its face must stay as it is: 保持面部准确，身体卡通化.
+        if not (bobblehead and _CARTOON.search(clause)) or _BACKGROUND.search(clause):
+            wish.read(clause, kept)
     return Wish(
         chinese,
-        bool(_BOBBLEHEAD.search(plain)),
+        bobblehead,
         tuple(wish.brushes),
         wish.backdrop,
         tuple(wish.tones),

@@ -186,7 +186,11 @@ def cleaned(image: Pixels, mask: Mask, reach: float) -> Pixels:
     solid = (mask > 0.94).astype(np.float32)
     sigma = max(1.0, reach)
     weight = soft(solid, sigma)
-    spread = np.stack([soft(image[..., i].astype(np.float32) * solid, sigma) for i in range(3)], axis=-1)
-    near = spread / np.maximum(weight, 1e-3)[..., None]
-    share = ((1 - mask) * np.clip(weight * 20, 0, 1))[..., None]
-    return np.clip(image * (1 - share) + near * share, 0, 255).astype(np.uint8)
+    share = (1 - mask) * np.clip(weight * 20, 0, 1)
+    weight = np.maximum(weight, 1e-3)
+    out = np.empty_like(image)
+    for channel in range(3):  # one after the other: together they would take hundreds of megabytes of a large picture
+        own = image[..., channel].astype(np.float32)
+        near = soft(own * solid, sigma) / weight
+        out[..., channel] = np.clip(own + (near - own) * share, 0, 255)
+    return out

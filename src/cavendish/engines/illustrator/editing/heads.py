@@ -74,10 +74,13 @@ def head(image: Pixels, face: Face, body: Mask) -> Head:
     share = body.shape[1] / image.shape[1]
     part = body[round(top * share) : max(1, round(bottom * share)), round(left * share) : max(1, round(right * share))]
     inside = 0.4 * (2 * mask_sized(np.ascontiguousarray(part), less.shape[1], less.shape[0]) - 1)
-    rough = _inside(_outline(lab, _odds(lab, at, None) + inside, at), at, lab.shape[:2])
+    sure = 1.0
+    if _walled(inside, at):
+        inside[: round(at.y + 0.5 * at.h)], sure = 0, 0.15
+    rough = _inside(_outline(lab, _odds(lab, at, None) + inside, at, sure), at, lab.shape[:2])
     odds = _odds(lab, at, rough)
-    rough = _inside(_outline(lab, odds + inside, at), at, lab.shape[:2])
-    rough = _carved(less, rough, inside > 0, odds, at)
+    rough = _inside(_outline(lab, odds + inside, at, sure), at, lab.shape[:2])
+    rough = _carved(less, rough, inside > -0.1, odds, at)
     rough = _shaven(rough, at)
     full = np.zeros(image.shape[:2], np.float32)
     full[top:bottom, left:right] = followed(crop, rough)
@@ -111,8 +114,11 @@ def _centred(lab: Pixels, at: Place) -> Place:
     return msgspec.structs.replace(at, x=at.x + shift)
 
 
-def _outline(lab: Pixels, odds: Floats, at: Place) -> Floats:
-    """The radius of the head along each ray, in steps; rays go clockwise from straight down."""
+def _outline(lab: Pixels, odds: Floats, at: Place, sure: float) -> Floats:
+    """The radius of the head along each ray, in steps; rays go clockwise from straight down.
+
+    `sure` is at most how far the colours are trusted, 0-1.
+    """
     angles = np.arange(_RAYS, dtype=np.float32) * (2 * np.pi / _RAYS)
     across, down = -np.sin(angles), np.cos(angles)
     radii = np.arange(_STEPS, dtype=np.float32) * (_STEP * at.w)
@@ -125,9 +131,11 @@ def _outline(lab: Pixels, odds: Floats, at: Place) -> Floats:
     edge = np.clip(edge / (np.percentile(edge, 96) + 1e-3), 0, 1)
     usual = _usual(across, down, at)
     off = np.arange(_STEPS, dtype=np.float32)[None] * _STEP - usual[:, None]
+    trust = min(sure, _trust(lab, odds, at))
     jaw = np.clip((down - 0.25) / 0.3, 0, 1)[:, None]  # the neck is skin too: here shape tells more than colour
     give = np.where(off > 0, 0.34, np.where(down[:, None] < -0.3, 0.065, 0.15)) * (1 - 0.62 * jaw)
-    region = region - 0.15 * (off > 0)  # what nothing is known of is no head
+    give = np.where(off > 0, give * (0.3 + 0.7 * trust), give)  # where colours say nothing, heads are as heads are
+    region = region * (0.25 + 0.75 * trust) - 0.15 * (off > 0)  # what nothing is known of is no head
     score = 6.0 * np.cumsum(region, axis=1) * _STEP * (1 - 0.6 * jaw) + 0.8 * edge - 0.6 * (off / give) ** 2
     return _best(score.astype(np.float32))
 
@@ -183,11 +191,9 @@ def _odds(lab: Pixels, at: Place, known: Mask | None) -> Floats:
 
     `known` is a first outline to learn from; long hair may hang where it ends, so surroundings are those above.
     """
-    own, ring = np.zeros(lab.shape[:2], np.uint8), np.ones(lab.shape[:2], np.uint8)
+    own, ring = np.zeros(lab.shape[:2], np.uint8), _around(lab, at)
     ellipse(own, at.x, at.y + 0.5 * at.h, 0.4 * at.w, 0.55 * at.h, 1)
     ellipse(own, at.x, at.y + 0.15 * at.h, 0.32 * at.w, 0.35 * at.h, 1)
-    ellipse(ring, at.x, at.y + 0.35 * at.h, 0.8 * at.w, 0.98 * at.h, 0)
-    ring[max(1, round(at.y + 0.55 * at.h)) :] = 0
     if known is not None:
         near = np.zeros(lab.shape[:2], np.uint8)
         ellipse(near, at.x, at.y + 0.3 * at.h, 0.5 * at.w, 0.75 * at.h, 1)
@@ -197,6 +203,27 @@ def _odds(lab: Pixels, at: Place, known: Mask | None) -> Floats:
     table = np.clip(np.log((head_ + least) / (around + least)) / 2.5, -1, 1).astype(np.float32)
     like = cv2.GaussianBlur(_like(lab, own > 0), (0, 0), max(0.5, at.w / 80))
     return np.asarray(0.55 * table[_bins(lab)] + 0.55 * (2 * np.clip(like * 1.4, 0, 1) - 1), np.float32)
+
+
+def _around(lab: Pixels, at: Place) -> NDArray[np.uint8]:
+    """1 where the surroundings are for certain: beside and above the head, beyond any hair."""
+    ring = np.ones(lab.shape[:2], np.uint8)
+    ellipse(ring, at.x, at.y + 0.35 * at.h, 0.8 * at.w, 0.98 * at.h, 0)
+    ring[max(1, round(at.y + 0.55 * at.h)) :] = 0
+    return ring
+
+
+def _walled(inside: Floats, at: Place) -> bool:
+    """Whether the mask of the person goes on upwards, as wide as the face: then it holds the wall behind."""
+    rows = slice(0, max(1, round(at.y - 0.36 * at.h)))
+    columns = slice(max(0, round(at.x - 0.4 * at.w)), round(at.x + 0.4 * at.w))
+    return bool((inside[rows, columns] > 0).mean() > 0.6)
+
+
+def _trust(lab: Pixels, odds: Floats, at: Place) -> float:
+    """How far colour tells this head from its surroundings: 1 well, 0 not at all (hair of the wall's colour)."""
+    ring = _around(lab, at) > 0
+    return float(np.clip((0.25 - odds[ring].mean()) / 0.35, 0, 1)) if ring.any() else 1.0
 
 
 def _carved(image: Pixels, rough: Mask, body: NDArray[np.bool_], odds: Floats, at: Place) -> Mask:
