@@ -82,6 +82,20 @@ def test_numbers_are_read(prompt: str, count: int) -> None:
     assert scene_of(prompt).actors[0].count == count
 
 
+@pytest.mark.parametrize(
+    ("prompt", "actors"),
+    [
+        ("a polar bear family on the ice", [("polarbear", 3)]),
+        ("a family of ducks", [("duck", 3)]),
+        ("企鹅家族在雪地里", [("penguin", 3)]),
+        ("幸福的一家人", [("family", 1)]),
+        ("a doctor and a family", [("doctor", 1), ("family", 1)]),
+    ],
+)
+def test_a_family_is_one_of_what_was_named_with_it(prompt: str, actors: list[tuple[str, int]]) -> None:
+    assert [(actor.id, actor.count) for actor in scene_of(prompt).actors] == actors
+
+
 def test_each_color_belongs_to_the_subject_it_stands_before() -> None:
     scene = scene_of("a red car beside a blue house")
     assert [(a.id, a.color) for a in scene.actors] == [("car", "red"), ("house", "blue")]

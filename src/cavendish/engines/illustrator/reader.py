@@ -91,7 +91,9 @@ class _Sentence:
     def __init__(self, text: str, tokens: list[Token], words: Vocabulary) -> None:
         self.text, self.tokens, self.words = text, tokens, words
         self.described = {
-            index: self._modifiers(index) for index, token in enumerate(tokens) if token.group == "subjects"
+            index: self._modifiers(index)
+            for index, token in enumerate(tokens)
+            if token.group == "subjects" and not self._is_kin(index)
         }
 
     def scene(self, begun: Scene) -> Scene:
@@ -116,6 +118,13 @@ class _Sentence:
 
     def _all(self, group: str) -> list[str]:
         return [token.id for token in self.tokens if token.group == group]
+
+    def _is_kin(self, index: int) -> bool:
+        """Whether a family is one of what was named right before: a bear family, 企鹅家庭."""
+        of, family = self.tokens[max(0, index - 1)], self.tokens[index]
+        return (
+            family.id == "family" != of.id and of.group == "subjects" and not self.text[of.end : family.start].strip()
+        )
 
     def _near(self, left: Token, right: Token) -> bool:
         """Whether `left` stands right before `right`, with at most a filler or one unknown word between."""
@@ -191,6 +200,8 @@ class _Sentence:
             same = self.words.subjects[token.id].zh
             parts = self.words.names_at(name, 0)
             color = next((entry.id for end, entry in parts if entry.group == "colors" and name[end:] in same), None)
+        if index + 1 < len(self.tokens) and self._is_kin(index + 1):
+            count = max(3, count)
         plural = count == 0 and _is_plural(name, self.words.subjects[token.id].en)
         said = count > 0 or (name.isascii() and not plural)
         return Actor(token.id, 3 if plural else max(1, count), color, scale, self._pose(index), said)
