@@ -29,7 +29,7 @@ live-gemini: .venv/runtime ## One picture and one edit by Google itself, if a ke
 	@$(BIN)/python scripts/live_gemini.py
 
 faults: .venv/dev ## Break it on purpose, for longer
-	@CAVENDISH_FAULTS_ROUNDS=6 $(BIN)/python -m pytest --timeout 1800 tests/faults
+	@CAVENDISH_FAULTS_ROUNDS=6 $(BIN)/python -m pytest --timeout 1800 -o faulthandler_timeout=1900 tests/faults
 
 bench: .venv/dev ## Measure; a table, and JSON in bench-results/. ARGS="--rows 0 --seconds 5" for less
 	@$(BIN)/python bench/run.py $(ARGS)

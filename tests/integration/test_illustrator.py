@@ -1,6 +1,7 @@
 """The illustrator as an engine: real processes, real pictures, and what happens when things go wrong."""
 
 import asyncio
+import contextlib
 import io
 import os
 import signal
@@ -45,7 +46,12 @@ def opened(data: bytes) -> Image.Image:
 
 def drawing_processes() -> set[int]:
     """The children of this process that a pool has spawned."""
-    return {child.pid for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())}
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

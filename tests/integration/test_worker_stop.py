@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from cavendish.blobs.objects import ObjectBlobs
-from cavendish.domain.orders import Success, Work
+from cavendish.domain.errors import StoreUnavailable
+from cavendish.domain.orders import Outcome, Success, Work
 from cavendish.domain.results import input_blob
 from cavendish.domain.tasks import TaskId
+from cavendish.domain.text import Text
 from cavendish.flows import work
 from cavendish.store.database import Database
 from cavendish.testing import ManualClock
@@ -91,6 +93,40 @@ async def test_what_does_not_end_within_the_grace_is_another_worker_s_at_once_an
     assert [(task.id, task.attempt, task.faults) for task in other.called] == [(slow, 2, 0)]
     assert await entries_of(bench.database, slow) == [("hold", 3), ("settle", 3)]
     await assert_books_balance(bench.database)
+
+
+async def test_a_stop_is_not_taken_for_the_owner_s_cancel_when_both_come(bench: Bench) -> None:
+    (task_id,) = await submit(bench.orders, bench.caller, [3])
+    cleaning = asyncio.Event()
+
+    class CleansUp(Studio):
+        async def __call__(self, work: Work, started: object) -> Success:
+            try:
+                return await super().__call__(work, lambda: None)
+            finally:
+                cleaning.set()
+                await asyncio.Event().wait()  # closing a connection, say
+
+    async def away(outcome: Outcome) -> None:
+        raise StoreUnavailable(Text(en="away", zh="不在"))
+
+    studio = CleansUp()
+    studio.gate.clear()
+    worker = bench.worker(studio)
+    run = asyncio.create_task(worker.run())
+    await bench.until("queuing", 1)
+    await bench.queue.cancel(bench.caller.account_id, task_id)
+    worker.cancel(task_id)
+    bench.queue.finish = away  # type: ignore[method-assign]
+    async with asyncio.timeout(20):
+        await cleaning.wait()
+        await worker.stop(grace_seconds=0)
+        await run
+    del bench.queue.finish
+    assert await states(bench.database) == {"waiting": 1}
+    async with working(bench.worker(Studio())):
+        await bench.until("fail", 1)
+    assert await entries_of(bench.database, task_id) == [("hold", 3), ("release", 3)]
 
 
 async def test_the_lease_is_renewed_during_the_grace(bench: Bench) -> None:

@@ -114,3 +114,53 @@ def test_a_file_is_settled_under_its_name_from_another_folder(disk: Disk, folder
     assert (disk.root / "a/name").read_bytes() == b"whole"
     assert not (disk.root / "part").exists()
     assert disk.synced == {"part": 1, "a": 1, ".": 1}
+
+
+def test_what_cannot_be_settled_for_good_is_not_left_under_its_name(disk: Disk, folder: DurableFolder) -> None:
+    (disk.root / "part").write_bytes(b"whole")
+    disk.refused.add("a")
+    with pytest.raises(OSError, match="Input/output"):
+        folder.settle(f"{disk.root}/part", f"{disk.root}/a/name")
+    assert list((disk.root / "a").iterdir()) == []
+
+
+def test_a_failure_goes_for_all_whom_it_would_have_served(disk: Disk, folder: DurableFolder) -> None:
+    folder.write(f"{disk.root}/a/zero", b"x")
+    disk.synced.clear()
+    disk.held.clear()
+    disk.go_on.clear()
+    failed: list[str] = []
+
+    def write(name: str) -> None:
+        try:
+            folder.write(f"{disk.root}/a/{name}", b"x")
+        except OSError:
+            failed.append(name)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "123"]
+    threads[0].start()
+    assert disk.held.wait(20)
+    for thread in threads[1:]:
+        thread.start()
+    while folder._syncs[f"{disk.root}/a"]._asked < 4:
+        threading.Event().wait(0.001)
+    disk.refused.add("a")
+    disk.go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(failed) == ["1", "2", "3"]
+    assert disk.synced == {"a": 2}
+    assert [path.name for path in (disk.root / "a").iterdir()] == ["zero"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "root", "above"),
+    [
+        ("/data/a/b", "/data", ["/data", "/data/a"]),
+        ("./a", ".", ["."]),
+        ("/a/b", "", ["/", "/a"]),
+        ("/data", "/data", []),
+    ],
+)
+def test_the_way_to_a_folder_begins_at_the_root(folder: str, root: str, above: list[str]) -> None:
+    assert durable._parents(folder, root) == above

@@ -10,21 +10,21 @@ import threading
 
 
 class DurableFolder:
-    """Writes files below `root`, which exists."""
+    """Writes files below `root`, which exists and has no slash at its end ("" is the root of all)."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._syncs: dict[str, _FolderSync] = {}
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file; one that was there stays as it was until the new one is whole.
+        """Write a file; one that was there stays as it was until the new one is whole. One writer a name.
 
         Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe. And a
         new one not by way of a temporary name: a blob's name is random and told to nobody before this returned, and a
         rename costs the file system a second entry in its journal.
 
         Raises:
-            OSError: nothing was written.
+            OSError: there is no new file; one that was there is as it was, or is replaced and may not stay.
         """
         try:
             descriptor = _create(path)
@@ -52,7 +52,11 @@ class DurableFolder:
         self._make(folder)
         fsync(temporary)
         os.rename(temporary, path)
-        self._sync(folder)
+        try:
+            self._sync(folder)
+        except OSError:
+            _unlink(path)  # nobody will know of it
+            raise
 
     def _replace(self, temporary: str, path: str, data: bytes) -> None:
         try:
@@ -83,6 +87,7 @@ class _FolderSync:
         self._above = _parents(folder, up_to)
         self._counting, self._syncing = threading.Lock(), threading.Lock()
         self._asked = self._done = 0
+        self._failed: OSError | None = None
 
     def __call__(self) -> None:
         with self._counting:
@@ -90,22 +95,28 @@ class _FolderSync:
             mine = self._asked
         with self._syncing:
             if self._done >= mine:  # the one before us began after we asked
+                if self._failed is not None:  # a kernel says once that names were lost: it goes for all of them
+                    raise self._failed
                 return
             with self._counting:
-                covered = self._asked
-            fsync(self._folder)
-            while self._above:  # the folder's own name must stay, too; once is enough
-                fsync(self._above[-1])
-                self._above.pop()
-            self._done = covered
+                self._done = self._asked
+            try:
+                fsync(self._folder)
+                while self._above:  # the folder's own name must stay, too; once is enough
+                    fsync(self._above[-1])
+                    self._above.pop()
+                self._failed = None
+            except OSError as error:
+                self._failed = error
+                raise
 
 
 def _parents(folder: str, up_to: str) -> list[str]:
     """The folders above `folder`, the outermost (`up_to`) first."""
     above: list[str] = []
     while folder != up_to:
-        folder = os.path.dirname(folder)
-        above.insert(0, folder)
+        folder = folder.rpartition("/")[0]
+        above.insert(0, folder or "/")
     return above
 
 

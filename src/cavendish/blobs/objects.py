@@ -58,6 +58,7 @@ class ObjectBlobs:
             if url.startswith("file://"):
                 self._folder: Path | None = Path(url.removeprefix("file://"))
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._root = str(self._folder).rstrip("/")
                 self._store: ObjectStore = LocalStore(prefix=self._folder)
             else:
                 self._folder = None
@@ -70,7 +71,7 @@ class ObjectBlobs:
                 )
             ) from error
         self._writers = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="blobs")
-        self._durable = DurableFolder(str(self._folder)) if self._folder is not None else None
+        self._durable = DurableFolder(self._root) if self._folder is not None else None
 
     async def put(self, name: str, data: bytes) -> None:
         """Write, and return only when the object would survive a power cut.
@@ -161,7 +162,7 @@ class ObjectBlobs:
     def _path(self, name: str) -> str:
         if name.startswith("/") or "\\" in name or ".." in name.split("/"):
             raise ValueError(f"not a blob's name: {name}")
-        return f"{self._folder}/{name}"
+        return f"{self._root}/{name}"
 
     def _new_incoming(self) -> Path:
         if self._folder is None:

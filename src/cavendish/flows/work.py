@@ -346,7 +346,8 @@ class Worker:
         except asyncio.CancelledError:
             if work.id not in self._given_up:
                 raise
-            current.uncancel()
+            if current.uncancel() > 0:
+                raise  # we are being stopped, too: it is given back, and ends when it is claimed again
             return Failure("canceled", CANCELED)
         except NoCapacity:
             raise

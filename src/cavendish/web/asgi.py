@@ -106,6 +106,8 @@ async def body_parts(receive: Receive) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     until = loop.time() + BODY_SECONDS
     while more:
+        if loop.time() >= until:
+            raise _too_slow()
         try:
             async with asyncio.timeout_at(min(loop.time() + BODY_SILENCE_SECONDS, until)):
                 message = await receive()
