@@ -369,11 +369,11 @@ async def _drop_waiting(bench: Bench) -> None:
 
     async with _database(bench) as connection:
         ids = await connection.fetch("SELECT id, account_id FROM tasks WHERE state = 'waiting'")
-        async with connection.transaction():
-            for row in ids:
-                await connection.execute(
-                    load_queries("tasks")["cancel"], row["id"], row["account_id"], CANCELED.en, CANCELED.zh
-                )
+        # One transaction each: in a common one the versions of the account's row would pile up.
+        await connection.execute("SET synchronous_commit = off")
+        cancel = await connection.prepare(load_queries("tasks")["cancel"])
+        for row in ids:
+            await cancel.fetch(row["id"], row["account_id"], CANCELED.en, CANCELED.zh)
         await connection.execute("VACUUM ANALYZE tasks")
 
 
@@ -381,8 +381,12 @@ async def _all_done(bench: Bench, began: datetime | None) -> tuple[int, datetime
     deadline = time.monotonic() + 300
     async with _database(bench) as connection:
         while time.monotonic() < deadline:
-            waiting = await connection.fetchval("SELECT count(*) FROM tasks WHERE finished_at IS NULL")
-            if waiting == 0:
+            # By index: a look at five million rows would be part of what is measured.
+            unfinished = await connection.fetchval(
+                "SELECT EXISTS (SELECT FROM tasks WHERE state = 'waiting')"
+                " OR EXISTS (SELECT FROM tasks WHERE lease_token IS NOT NULL)"
+            )
+            if not unfinished:
                 since = began or datetime(2000, 1, 1, tzinfo=UTC)
                 row = await connection.fetchrow(
                     "SELECT count(*) AS done, max(finished_at) AS last FROM tasks "
