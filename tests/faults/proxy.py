@@ -76,6 +76,7 @@ class Proxy:
         handler = asyncio.current_task()
         assert handler is not None
         self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)  # however it ends: `close` waits for all that are left
         writers = [to_client]
         try:
             server, to_server = await asyncio.open_unix_connection(self._server_socket)
@@ -89,7 +90,6 @@ class Proxy:
             for writer in writers:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
-            self._handlers.discard(handler)
 
     async def close(self) -> None:
         """Cut every connection."""
