@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -219,14 +220,21 @@ async def test_the_lease_is_renewed_while_the_worker_works(bench: Bench) -> None
             assert row["renewed"]
 
 
-async def test_when_the_lease_is_lost_running_work_is_dropped_and_a_new_lease_begins(bench: Bench) -> None:
-    (task_id,) = await submit(bench.orders, bench.caller, [3])
+@asynccontextmanager
+async def drawing_by_the_clock(bench: Bench) -> AsyncIterator[tuple[Worker, Studio, ManualClock]]:
+    """A worker in the middle of a picture, which goes on when the studio's gate opens; its renewal sleeps."""
     clock, studio = ManualClock(), Studio()
     studio.gate.clear()
     worker = bench.worker(studio, clock=clock)
     async with working(worker):
         await bench.until("generating", 1)
         await clock.until_sleeping()
+        yield worker, studio, clock
+
+
+async def test_when_the_lease_is_lost_running_work_is_dropped_and_a_new_lease_begins(bench: Bench) -> None:
+    (task_id,) = await submit(bench.orders, bench.caller, [3])
+    async with drawing_by_the_clock(bench) as (worker, studio, clock):
         lost = await bench.token()
         await expire(bench.database, lost)
         await clock.advance(TTL / 3)
@@ -356,12 +364,7 @@ async def test_a_task_given_up_before_the_worker_knows_that_it_has_it_is_not_dra
 
 async def test_a_task_given_up_while_nobody_could_say_so_is_stopped_at_the_next_renewal(bench: Bench) -> None:
     (task_id,) = await submit(bench.orders, bench.caller, [3])
-    clock, studio = ManualClock(), Studio()
-    studio.gate.clear()
-    worker = bench.worker(studio, clock=clock)
-    async with working(worker):
-        await bench.until("generating", 1)
-        await clock.until_sleeping()
+    async with drawing_by_the_clock(bench) as (_, studio, clock):
         await bench.queue.cancel(bench.caller.account_id, task_id)  # and the notification is lost
         await clock.advance(TTL / 3)
         await bench.until("fail", 1)

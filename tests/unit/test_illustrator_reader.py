@@ -12,6 +12,12 @@ def scene_of(prompt: str) -> Scene:
     return read(prompt, vocabulary())
 
 
+def relations_of(prompt: str) -> list[tuple[str, str, str]]:
+    """(kind, first, second) of each relation."""
+    scene = scene_of(prompt)
+    return [(r.kind, scene.actors[r.first].id, scene.actors[r.second].id) for r in scene.relations]
+
+
 @pytest.mark.parametrize(
     ("zh", "en"),
     [
@@ -116,9 +122,7 @@ def test_each_color_belongs_to_the_subject_it_stands_before() -> None:
     ],
 )
 def test_relations_are_read(prompt: str, kind: str, first: str, second: str) -> None:
-    scene = scene_of(prompt)
-    found = {(r.kind, scene.actors[r.first].id, scene.actors[r.second].id) for r in scene.relations}
-    assert (kind, first, second) in found
+    assert (kind, first, second) in relations_of(prompt)
 
 
 def test_quoted_words_are_recorded() -> None:
@@ -186,9 +190,7 @@ def test_what_is_not_wanted_is_not_drawn(prompt: str, absent: set[str], place: s
     ],
 )
 def test_more_relations_are_read(prompt: str, kind: str, first: str, second: str) -> None:
-    scene = scene_of(prompt)
-    found = {(r.kind, scene.actors[r.first].id, scene.actors[r.second].id) for r in scene.relations}
-    assert (kind, first, second) in found
+    assert (kind, first, second) in relations_of(prompt)
 
 
 def test_two_of_a_kind_in_different_colors_are_two() -> None:
@@ -281,8 +283,7 @@ def test_quoted_words_are_type_and_not_subjects() -> None:
     ],
 )
 def test_what_is_worn_read_or_ridden_belongs_to_the_person(prompt: str, relations: list[tuple[str, str, str]]) -> None:
-    scene = read(prompt, vocabulary())
-    assert [(r.kind, scene.actors[r.first].id, scene.actors[r.second].id) for r in scene.relations] == relations
+    assert relations_of(prompt) == relations
 
 
 def test_a_baby_is_a_subject_and_before_another_subject_a_size() -> None:
@@ -309,9 +310,7 @@ def test_the_three_of_three_girls_in_sunglasses_are_girls() -> None:
     ],
 )
 def test_what_is_driven_played_or_drunk_is_with_the_person(prompt: str, kind: str, first: str, second: str) -> None:
-    scene = read(prompt, vocabulary())
-    (found,) = scene.relations
-    assert (found.kind, scene.actors[found.first].id, scene.actors[found.second].id) == (kind, first, second)
+    assert relations_of(prompt) == [(kind, first, second)]
 
 
 def test_two_who_do_the_same_both_do_it() -> None:

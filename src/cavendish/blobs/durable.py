@@ -5,16 +5,23 @@ a system call.
 """
 
 import contextlib
+import io
 import os
 import threading
 
 
 class DurableFolder:
-    """Writes files below `root`, which exists and has no slash at its end ("" is the root of all)."""
+    """Writes files below `root`, which exists."""
 
     def __init__(self, root: str) -> None:
-        self._root = root
+        self._root = root.rstrip("/")
         self._syncs: dict[str, _FolderSync] = {}
+
+    def path(self, name: str) -> str:
+        """Where the file `name` (with slashes) lies. Raises ValueError for a name that leads out of the root."""
+        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+            raise ValueError(f"not a blob's name: {name}")
+        return f"{self._root}/{name}"
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file; one that was there stays as it was until the new one is whole. One writer a name.
@@ -127,10 +134,21 @@ def _create(path: str) -> int:
 def _fill(descriptor: int, data: bytes) -> None:
     """Write it all, have it on the disk, and close."""
     with open(descriptor, "wb", buffering=0) as file:
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) :]
+        _write_all(file, data)
         os.fsync(descriptor)
+
+
+def append(path: str, data: bytes) -> None:
+    """Write at the end of a file, which is made when it is not there. Not durable yet. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
+    with open(descriptor, "wb", buffering=0) as file:
+        _write_all(file, data)
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _unlink(path: str) -> None:

@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from cavendish.blobs.durable import DurableFolder
+from cavendish.blobs.durable import DurableFolder, append
 from cavendish.domain.errors import BlobMissing, BlobsUnavailable, Misconfigured
 from cavendish.domain.text import Text
 
@@ -58,7 +58,6 @@ class ObjectBlobs:
             if url.startswith("file://"):
                 self._folder: Path | None = Path(url.removeprefix("file://"))
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._root = str(self._folder).rstrip("/")
                 self._store: ObjectStore = LocalStore(prefix=self._folder)
             else:
                 self._folder = None
@@ -71,7 +70,7 @@ class ObjectBlobs:
                 )
             ) from error
         self._writers = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="blobs")
-        self._durable = DurableFolder(self._root) if self._folder is not None else None
+        self._durable = DurableFolder(str(self._folder)) if self._folder is not None else None
 
     async def put(self, name: str, data: bytes) -> None:
         """Write, and return only when the object would survive a power cut.
@@ -83,7 +82,7 @@ class ObjectBlobs:
             if self._durable is None:
                 await obstore.put_async(self._store, name, data)
             else:
-                path = self._path(name)
+                path = self._durable.path(name)
                 try:
                     await asyncio.get_running_loop().run_in_executor(self._writers, self._durable.write, path, data)
                 except FileNotFoundError as error:  # the folder went away while we wrote: not for `get` to explain
@@ -159,11 +158,6 @@ class ObjectBlobs:
             except BlobMissing:
                 continue
 
-    def _path(self, name: str) -> str:
-        if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-            raise ValueError(f"not a blob's name: {name}")
-        return f"{self._root}/{name}"
-
     def _new_incoming(self) -> Path:
         if self._folder is None:
             descriptor, name = tempfile.mkstemp(prefix=INCOMING_PREFIX, suffix=INCOMING_SUFFIX)
@@ -178,7 +172,7 @@ class ObjectBlobs:
             if self._durable is None:
                 await obstore.put_async(self._store, name, temporary)
                 return
-            path = self._path(name)
+            path = self._durable.path(name)
 
             try:
                 settle = self._durable.settle
@@ -235,7 +229,7 @@ class IncomingObject:
         data, self._buffer = bytes(self._buffer), bytearray()
         with _translated(self.path.name):
             try:
-                await asyncio.get_running_loop().run_in_executor(self._writers, _append, self.path, data)
+                await asyncio.get_running_loop().run_in_executor(self._writers, append, str(self.path), data)
             except FileNotFoundError as error:
                 raise OSError(f"the folder of {self.path.name} is gone") from error
 
@@ -247,11 +241,3 @@ class IncomingObject:
         """
         await self.flush()
         await self._keep(self.path, name)
-
-
-def _append(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
-    with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) :]

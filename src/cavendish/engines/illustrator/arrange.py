@@ -57,7 +57,7 @@ class _Arrangement:
         self.env = environment(stage)
         self.rows = [vocabulary().subjects[actor.id] for actor in self.actors]
         painted = SKY_PAINTED.union(self.manner.shows.split())
-        self.hosted: dict[int, tuple[RelationKind, int]] = {}
+        self.hosted: dict[int, tuple[RelationKind, int]] = {}  # whose arms are asked for while it is found out
         self.hosted = self._hosted(painted)
         self._handed()
         ridden = {host: self.actors[at].count for at, (kind, host) in self.hosted.items() if kind == "riding"}
