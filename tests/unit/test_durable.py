@@ -46,27 +46,34 @@ def folder(disk: Disk) -> DurableFolder:
     return DurableFolder(str(disk.root))
 
 
+def write(folder: DurableFolder, path: str, data: bytes) -> None:
+    """One file, or the error that kept it from being there."""
+    (error,) = folder.write([(path, data)])
+    if error is not None:
+        raise error
+
+
 def test_a_folder_and_the_way_to_it_are_durable_the_way_only_once(disk: Disk, folder: DurableFolder) -> None:
     for name in ("first", "second"):
-        folder.write(f"{disk.root}/a/b/{name}", b"x")
+        write(folder, f"{disk.root}/a/b/{name}", b"x")
     assert disk.synced == {"a/b": 2, "a": 1, ".": 1}
     assert (disk.root / "a/b/second").read_bytes() == b"x"
     assert (disk.root / "a/b/second").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_folder_that_was_removed_is_made_durable_anew_with_the_way_to_it(disk: Disk, folder: DurableFolder) -> None:
-    folder.write(f"{disk.root}/a/first", b"x")
+    write(folder, f"{disk.root}/a/first", b"x")
     shutil.rmtree(disk.root / "a")
-    folder.write(f"{disk.root}/a/second", b"x")
+    write(folder, f"{disk.root}/a/second", b"x")
     assert disk.synced == {"a": 2, ".": 2}
 
 
 def test_those_who_write_while_a_folder_is_made_durable_share_the_next_time(disk: Disk, folder: DurableFolder) -> None:
-    folder.write(f"{disk.root}/a/zero", b"x")
+    write(folder, f"{disk.root}/a/zero", b"x")
     disk.synced.clear()
     disk.held.clear()
     disk.go_on.clear()
-    threads = [threading.Thread(target=folder.write, args=(f"{disk.root}/a/{name}", b"x")) for name in "123456"]
+    threads = [threading.Thread(target=folder.write, args=([(f"{disk.root}/a/{name}", b"x")],)) for name in "123456"]
     threads[0].start()
     assert disk.held.wait(20)
     for thread in threads[1:]:
@@ -86,25 +93,62 @@ def test_a_write_that_cannot_be_made_durable_leaves_nothing_and_the_next_one_tri
 ) -> None:
     disk.refused.add("a")
     with pytest.raises(OSError, match="Input/output"):
-        folder.write(f"{disk.root}/a/first", b"x")
+        write(folder, f"{disk.root}/a/first", b"x")
     assert list((disk.root / "a").iterdir()) == []
     disk.refused.clear()
-    folder.write(f"{disk.root}/a/first", b"y")
+    write(folder, f"{disk.root}/a/first", b"y")
     assert (disk.root / "a/first").read_bytes() == b"y"
     assert disk.synced == {"a": 2, ".": 1}
+
+
+def test_files_that_are_written_together_share_the_sync_of_their_folder(disk: Disk, folder: DurableFolder) -> None:
+    names = ["a/1", "b/1", "a/2", "a/3"]
+    assert folder.write([(f"{disk.root}/{name}", name.encode()) for name in names]) == [None] * 4
+    assert disk.synced == {"a": 1, "b": 1, ".": 2}
+    assert [(disk.root / name).read_text() for name in names] == names
+
+
+def test_one_that_fails_takes_only_those_along_whose_folder_failed(disk: Disk, folder: DurableFolder) -> None:
+    (disk.root / "c").write_bytes(b"a file where a folder should be")
+    disk.refused.add("b")
+    results = folder.write([(f"{disk.root}/{name}", b"x") for name in ("a/1", "b/1", "c/1", "b/2", "a/2")])
+    assert [type(result).__name__ for result in results] == [
+        "NoneType",
+        "OSError",
+        "NotADirectoryError",
+        "OSError",
+        "NoneType",
+    ]
+    assert sorted(str(path.relative_to(disk.root)) for path in disk.root.rglob("*/*")) == ["a/1", "a/2"]
+
+
+def test_the_bytes_are_on_the_disk_when_a_write_returned(
+    disk: Disk, folder: DurableFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: dict[str, int] = {}
+    real = os.open
+
+    def watched(path: str, flags: int, mode: int = 0o777) -> int:
+        opened[Path(path).name] = flags
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", watched)
+    write(folder, f"{disk.root}/a/first", b"new")
+    write(folder, f"{disk.root}/a/first", b"another")
+    assert {name: bool(flags & os.O_SYNC) for name, flags in opened.items()} == {"first": True, ".first.part": True}
 
 
 def test_what_was_there_stays_when_its_replacement_cannot_be_written(
     disk: Disk, folder: DurableFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder.write(f"{disk.root}/a/first", b"old")
+    write(folder, f"{disk.root}/a/first", b"old")
 
-    def full(descriptor: int) -> None:
+    def full(_descriptor: int, _data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space"):
-        folder.write(f"{disk.root}/a/first", b"new")
+        write(folder, f"{disk.root}/a/first", b"new")
     assert [(path.name, path.read_bytes()) for path in (disk.root / "a").iterdir()] == [("first", b"old")]
 
 
@@ -125,19 +169,19 @@ def test_what_cannot_be_settled_for_good_is_not_left_under_its_name(disk: Disk, 
 
 
 def test_a_failure_goes_for_all_whom_it_would_have_served(disk: Disk, folder: DurableFolder) -> None:
-    folder.write(f"{disk.root}/a/zero", b"x")
+    write(folder, f"{disk.root}/a/zero", b"x")
     disk.synced.clear()
     disk.held.clear()
     disk.go_on.clear()
     failed: list[str] = []
 
-    def write(name: str) -> None:
+    def attempt(name: str) -> None:
         try:
-            folder.write(f"{disk.root}/a/{name}", b"x")
+            write(folder, f"{disk.root}/a/{name}", b"x")
         except OSError:
             failed.append(name)
 
-    threads = [threading.Thread(target=write, args=(name,)) for name in "123"]
+    threads = [threading.Thread(target=attempt, args=(name,)) for name in "123"]
     threads[0].start()
     assert disk.held.wait(20)
     for thread in threads[1:]:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 
-from cavendish.domain.errors import StoreUnavailable
-from cavendish.store.group_commit import GroupCommit
+from cavendish.domain.errors import BlobsUnavailable, StoreUnavailable
+from cavendish.group_commit import GroupCommit
 
 
 class Flushes:
@@ -156,6 +156,20 @@ async def test_more_than_the_bound_may_not_wait() -> None:
     flushes.open.set()
     assert await answers(*calls) == [0, 2, 4, 6, 8]
     assert await answers(group(9)) == [18]
+
+
+async def test_the_bound_of_another_room_is_told_in_its_words() -> None:
+    flushes = Flushes()
+    flushes.open.clear()
+    group = GroupCommit(flushes, max_batch=1, max_waiting=1, overload=BlobsUnavailable)
+    calls = [asyncio.create_task(group(1))]
+    await turns()
+    calls.append(asyncio.create_task(group(2)))
+    await turns()
+    with pytest.raises(BlobsUnavailable, match="wait for the storage"):
+        await group(3)
+    flushes.open.set()
+    assert await answers(*calls) == [2, 4]
 
 
 async def test_a_call_right_after_an_answer_is_flushed_too() -> None:

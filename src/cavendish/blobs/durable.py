@@ -5,9 +5,13 @@ a system call.
 """
 
 import contextlib
-import io
 import os
 import threading
+from collections.abc import Sequence
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_SYNC
+"""Each write returns when its bytes are on the disk: one call where write and fsync would be two, and in a thread each
+call is a wait for the interpreter."""
 
 
 class DurableFolder:
@@ -23,31 +27,34 @@ class DurableFolder:
             raise ValueError(f"not a blob's name: {name}")
         return f"{self._root}/{name}"
 
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file; one that was there stays as it was until the new one is whole. One writer a name.
+    def write(self, files: Sequence[tuple[str, bytes]]) -> list[OSError | None]:
+        """Write files, each a path and its bytes; one that was there stays as it was until the new one is whole.
 
-        Not obstore's `put`, which on a folder calls no fsync: it would return before the image is safe. And a
-        new one not by way of a temporary name: a blob's name is random and told to nobody before this returned, and a
-        rename costs the file system a second entry in its journal.
+        One writer a name. Not obstore's `put`, which on a folder calls no fsync: it would return before the image is
+        safe. And a new one not by way of a temporary name: a blob's name is random and told to nobody before this
+        returned, and a rename costs the file system a second entry in its journal.
 
-        Raises:
-            OSError: there is no new file; one that was there is as it was, or is replaced and may not stay.
+        Returns:
+            For each file None, or why there is no new one; then what was there is as it was, or is replaced and may not
+            stay.
         """
-        try:
-            descriptor = _create(path)
-        except FileNotFoundError:  # its folder is new, or was removed behind our back
-            self._make(os.path.dirname(path))
-            descriptor = _create(path)
-        except FileExistsError:
-            folder, _, name = path.rpartition("/")
-            self._replace(f"{folder}/.{name}.part", path, data)
-            return
-        try:
-            _fill(descriptor, data)
-            self._sync(os.path.dirname(path))
-        except OSError:
-            _unlink(path)  # half of it is worth nothing and fills the disk
-            raise
+        results: list[OSError | None] = [None] * len(files)
+        to_sync: dict[str, list[int]] = {}
+        for i, (path, data) in enumerate(files):
+            try:
+                self._write(path, data)
+            except OSError as error:
+                results[i] = error
+            else:
+                to_sync.setdefault(os.path.dirname(path), []).append(i)
+        for folder, written in to_sync.items():
+            try:
+                self._sync(folder)
+            except OSError as error:
+                for i in written:
+                    results[i] = error
+                    _unlink(files[i][0])  # its name may not stay, and nobody will know of it
+        return results
 
     def settle(self, temporary: str, path: str) -> None:
         """Give a whole file, below the root as well, its name.
@@ -65,11 +72,27 @@ class DurableFolder:
             _unlink(path)  # nobody will know of it
             raise
 
+    def _write(self, path: str, data: bytes) -> None:
+        """Have the bytes on the disk; the name is not yet."""
+        try:
+            descriptor = os.open(path, _NEW | os.O_EXCL, 0o600)
+        except FileNotFoundError:  # its folder is new, or was removed behind our back
+            self._make(os.path.dirname(path))
+            descriptor = os.open(path, _NEW | os.O_EXCL, 0o600)
+        except FileExistsError:
+            folder, _, name = path.rpartition("/")
+            self._replace(f"{folder}/.{name}.part", path, data)
+            return
+        try:
+            _fill(descriptor, data)
+        except OSError:
+            _unlink(path)  # half of it is worth nothing and fills the disk
+            raise
+
     def _replace(self, temporary: str, path: str, data: bytes) -> None:
         try:
-            _fill(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), data)
+            _fill(os.open(temporary, _NEW | os.O_TRUNC, 0o600), data)
             os.rename(temporary, path)
-            self._sync(os.path.dirname(path))
         except OSError:
             _unlink(temporary)
             raise
@@ -127,28 +150,23 @@ def _parents(folder: str, up_to: str) -> list[str]:
     return above
 
 
-def _create(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-
-
 def _fill(descriptor: int, data: bytes) -> None:
-    """Write it all, have it on the disk, and close."""
-    with open(descriptor, "wb", buffering=0) as file:
-        _write_all(file, data)
-        os.fsync(descriptor)
+    """Write it all, and close."""
+    try:
+        _write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 def append(path: str, data: bytes) -> None:
     """Write at the end of a file, which is made when it is not there. Not durable yet. Raises OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
-    with open(descriptor, "wb", buffering=0) as file:
-        _write_all(file, data)
+    _fill(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600), data)
 
 
-def _write_all(file: io.FileIO, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[file.write(view) :]
+        view = view[os.write(descriptor, view) :]
 
 
 def _unlink(path: str) -> None:

@@ -18,9 +18,13 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from cavendish.blobs.durable import DurableFolder, append
 from cavendish.domain.errors import BlobMissing, BlobsUnavailable, Misconfigured
 from cavendish.domain.text import Text
+from cavendish.group_commit import GroupCommit
 
 CHUNK_BYTES = 256 * 1024
-WRITE_THREADS = 16
+WRITE_THREADS = 8
+WRITE_BATCH = 16
+SMALL_BYTES = 1024 * 1024
+"""Small files are written by one thread at a go: handing one over costs more than writing it."""
 INCOMING_FOLDER = ".incoming"
 INCOMING_PREFIX, INCOMING_SUFFIX = "cavendish-upload-", ".part"
 """Of an incoming object in the temporary folder of this machine, which others use too."""
@@ -71,6 +75,9 @@ class ObjectBlobs:
             ) from error
         self._writers = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="blobs")
         self._durable = DurableFolder(str(self._folder)) if self._folder is not None else None
+        self._puts: GroupCommit[tuple[str, bytes], None] = GroupCommit(
+            self._write, max_batch=WRITE_BATCH, flushers=WRITE_THREADS, overload=BlobsUnavailable
+        )
 
     async def put(self, name: str, data: bytes) -> None:
         """Write, and return only when the object would survive a power cut.
@@ -82,11 +89,13 @@ class ObjectBlobs:
             if self._durable is None:
                 await obstore.put_async(self._store, name, data)
             else:
-                path = self._durable.path(name)
-                try:
-                    await asyncio.get_running_loop().run_in_executor(self._writers, self._durable.write, path, data)
-                except FileNotFoundError as error:  # the folder went away while we wrote: not for `get` to explain
-                    raise OSError(f"the folder of {name} is gone") from error
+                file = (self._durable.path(name), data)
+                if len(data) <= SMALL_BYTES:
+                    await self._puts(file)
+                else:
+                    (error,) = await self._write([file])
+                    if error is not None:
+                        raise error
 
     @asynccontextmanager
     async def incoming(self) -> AsyncIterator["IncomingObject"]:
@@ -157,6 +166,12 @@ class ObjectBlobs:
                     await obstore.delete_async(self._store, name)
             except BlobMissing:
                 continue
+
+    async def _write(self, files: Sequence[tuple[str, bytes]]) -> Sequence[Exception | None]:
+        assert self._durable is not None
+        results = await asyncio.get_running_loop().run_in_executor(self._writers, self._durable.write, files)
+        # The folder went away while we wrote: not for `get` to explain.
+        return [OSError("its folder is gone") if isinstance(r, FileNotFoundError) else r for r in results]
 
     def _new_incoming(self) -> Path:
         if self._folder is None:

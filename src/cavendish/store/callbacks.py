@@ -10,8 +10,8 @@ from cavendish.domain.callbacks import Attempt, CallbackView, Delivery, Report
 from cavendish.domain.errors import NotFound
 from cavendish.domain.tasks import AccountId, TaskId
 from cavendish.domain.text import Text, shortened
+from cavendish.group_commit import GroupCommit
 from cavendish.store.database import Database
-from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
 from cavendish.store.views import task_view
 

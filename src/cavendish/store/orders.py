@@ -14,9 +14,9 @@ from cavendish.domain.limits import KeyLimits, KeyUsage, admit
 from cavendish.domain.orders import Accepted, NewTask
 from cavendish.domain.tasks import TaskId
 from cavendish.domain.text import Text
+from cavendish.group_commit import GroupCommit
 from cavendish.ports import Clock
 from cavendish.store.database import Connection, Database
-from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
 
 KEY_ENDED = Text(en="This API key was revoked or has expired", zh="此 API 密钥已被吊销或已过期")

@@ -10,9 +10,9 @@ from cavendish.domain.orders import Failure, Outcome, Renewal, ReturnReason, Suc
 from cavendish.domain.tasks import CANCELED, MAX_ATTEMPTS, AccountId, TaskId, TaskState
 from cavendish.domain.text import Text, storable
 from cavendish.domain.usage import HOURS_KEPT_DAYS, Spent, Usage
+from cavendish.group_commit import GroupCommit
 from cavendish.store.announcements import Announcements
 from cavendish.store.database import Database
-from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
 
 SWEEP_BATCH = 500

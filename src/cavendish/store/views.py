@@ -11,8 +11,8 @@ from cavendish.domain.orders import TaskFilter, TaskPage, TaskView
 from cavendish.domain.progress import Position, position
 from cavendish.domain.tasks import AccountId, TaskId
 from cavendish.domain.text import Text
+from cavendish.group_commit import GroupCommit
 from cavendish.store.database import Database
-from cavendish.store.group_commit import GroupCommit
 from cavendish.store.queries import load_queries
 
 LOOKED_AT = 10_000

@@ -1,4 +1,4 @@
-"""Concurrent small writes (or reads) share one statement.
+"""Concurrent small writes (or reads) share one statement of the database, or one job of a thread.
 
 Whoever calls while a flush is under way waits for the next one, which takes everything that gathered meanwhile. One
 caller alone pays no delay; a thousand at once pay for a handful of transactions.
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from cavendish.domain.errors import StoreUnavailable
+from cavendish.domain.errors import BlobsUnavailable, StoreUnavailable
 from cavendish.domain.text import Text
 
 Q = TypeVar("Q")
@@ -25,6 +25,7 @@ class GroupCommit(Generic[Q, R]):
         max_batch: the most that one flush takes.
         max_waiting: the most that may wait; beyond that a call fails at once rather than grow memory.
         flushers: how many flushes may run at the same time.
+        overload: the error for a call beyond `max_waiting`.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class GroupCommit(Generic[Q, R]):
         max_batch: int = 500,
         max_waiting: int = 20_000,
         flushers: int = 1,
+        overload: type[StoreUnavailable] | type[BlobsUnavailable] = StoreUnavailable,
     ) -> None:
         self._flush = flush
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._flushers = flushers
+        self._overload = overload
         self._waiting: deque[tuple[Q, asyncio.Future[R]]] = deque()
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -47,13 +50,14 @@ class GroupCommit(Generic[Q, R]):
         """Have `item` flushed with its neighbours; its own result.
 
         Raises:
-            StoreUnavailable: too much is waiting already.
+            StoreUnavailable (or what `overload` says): too much is waiting already.
         """
         if len(self._waiting) >= self._max_waiting:
-            raise StoreUnavailable(
+            what = ("storage", "存储") if self._overload is BlobsUnavailable else ("database", "数据库")
+            raise self._overload(
                 Text(
-                    en=f"{self._max_waiting} writes wait for the database already; it is too slow for this load",
-                    zh=f"已有 {self._max_waiting} 个写入在等待数据库；数据库跟不上当前负载",
+                    en=f"{self._max_waiting} writes wait for the {what[0]} already; it is too slow for this load",
+                    zh=f"已有 {self._max_waiting} 个写入在等待{what[1]}；{what[1]}跟不上当前负载",
                 )
             )
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
