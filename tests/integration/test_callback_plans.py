@@ -5,7 +5,7 @@ import re
 from cavendish.domain.orders import Caller
 from cavendish.store.database import Database
 from cavendish.store.queries import load_queries
-from tests.integration.test_query_plans import array, plans
+from tests.integration.test_query_plans import array, plans, searches
 from tests.properties.world import new_caller
 
 QUERIES = load_queries("callbacks")
@@ -94,6 +94,19 @@ async def test_no_statement_about_callbacks_reads_all_of_a_table(database: Datab
     assert walking == []
     assert all("callbacks_due" in plan and "Sort" not in plan for plan in found["due"]), "in the order of its index"
     assert all("callbacks_unsuccessful" in plan for plan in found["redeliver_failed"]), "only those given up since"
+
+
+async def test_a_plan_from_the_hour_when_there_was_no_callback_looks_them_up_all_the_same(database: Database) -> None:
+    await new_caller(database)
+    by_task = {"claim", "postpone", "record", "redeliver", "find"}
+    async with database.connection() as connection:
+        for name in by_task:
+            kinds, values = [kind for kind, _ in CASES[name]], [value for _, value in CASES[name]]
+            _, kept = await plans(connection, QUERIES[name], kinds, values)
+            ways = set(searches(kept, "callbacks") + searches(kept, "tasks"))
+            assert not ways - {("callbacks_pkey", True), ("tasks_pkey", True)}, f"{name}: {ways}"
+            assert "Seq Scan" not in kept, name
+        await connection.execute("RESET plan_cache_mode")
 
 
 async def test_a_look_reads_what_is_due_and_nothing_that_is_scheduled_for_later(database: Database) -> None:

@@ -115,6 +115,34 @@ async def test_no_frequent_query_reads_all_tasks(database: Database) -> None:
     assert scanning == []
 
 
+BY_LEASE = {"requeue_lost", "exhausted", "end_lease", "drop_ended_leases"}
+
+
+def searches(plan: str, table: str) -> list[tuple[str, bool]]:
+    """How a plan reads a table: the index of each scan, and whether it looks something up in it."""
+    scan = re.compile(rf"Index[^\n]* Scan[^\n]* using (\w+) on {table}\b[^\n]*(\n +Index Cond)?")
+    bitmap = re.compile(rf"Bitmap Index Scan on ({table}\w*)[^\n]*(\n +Index Cond)?")
+    return [(match[1], match[2] is not None) for pattern in (scan, bitmap) for match in pattern.finditer(plan)]
+
+
+async def test_a_plan_from_the_hour_when_the_tables_were_empty_looks_tasks_up_all_the_same(database: Database) -> None:
+    caller = await new_caller(database)
+    found: dict[str, set[tuple[str, bool]]] = {}
+    async with database.connection() as connection:
+        for name, parameters in cases(caller).items():
+            if parameters:
+                kinds, values = [kind for kind, _ in parameters], [value for _, value in parameters]
+                _, kept = await plans(connection, QUERIES[name], kinds, values)
+                assert not re.search(r"Seq Scan on tasks", kept), name
+                found[name] = set(searches(kept, "tasks"))
+        await connection.execute("RESET plan_cache_mode")
+
+    by_id, by_lease = ("tasks_pkey", True), ("tasks_leased", True)
+    assert found.pop("claim") == {("tasks_claim", False), by_id}, "in the order of that index, which holds what waits"
+    assert {name: ways for name, ways in found.items() if ways - {by_id, by_lease}} == {}
+    assert {name for name, ways in found.items() if by_lease in ways} <= BY_LEASE
+
+
 async def test_the_claim_walks_the_index_of_turns(database: Database) -> None:
     caller = await new_caller(database)
     await fill(database, caller)

@@ -20,6 +20,8 @@ SESSION_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "application_name": "cavendish",
         "jit": "off",
+        # A connection keeps its plans. Those from the hour when the tables were empty must not read them whole later.
+        "enable_seqscan": "off",
         # A machine that vanishes inside a transaction holds the locks of its callers' accounts: end it soon.
         "idle_in_transaction_session_timeout": "10s",
         "tcp_keepalives_idle": "10",

@@ -1,3 +1,6 @@
+-- As in tasks.sql, callbacks that are known by their task are looked up one by one, and `|| ''` keeps the planner from
+-- walking all that are pending: a plan may be from the hour when none was.
+
 -- name: due
 -- Callbacks whose time has come, the longest waiting first: first attempts ($1 false), or those that had trouble before.
 -- By the statement's time: an index is not searched for clock_timestamp(), which changes while it is searched, and all
@@ -15,12 +18,14 @@ ORDER BY next_attempt_at LIMIT $2;
 WITH hasty AS MATERIALIZED (
   SELECT set_config('synchronous_commit', 'off', true)
 ), picked AS MATERIALIZED (
-  SELECT task_id FROM callbacks
-  WHERE task_id = ANY($1::text[]) AND state = 'pending' AND next_attempt_at <= clock_timestamp()
-  ORDER BY task_id FOR NO KEY UPDATE SKIP LOCKED
+  SELECT c.task_id FROM (SELECT unnest($1::text[]) AS task_id ORDER BY 1) n CROSS JOIN LATERAL (
+    SELECT task_id FROM callbacks
+    WHERE task_id = n.task_id AND state || '' = 'pending' AND next_attempt_at <= clock_timestamp()
+    FOR NO KEY UPDATE SKIP LOCKED
+  ) c
 ), claimed AS (
   UPDATE callbacks c SET claim = claim + 1, next_attempt_at = clock_timestamp() + make_interval(secs => $2)
-  FROM picked WHERE c.task_id = picked.task_id
+  FROM picked WHERE c.task_id = ANY($1::text[]) AND c.task_id = picked.task_id
   RETURNING c.task_id, c.webhook_id, c.host, c.claim, c.failures
 )
 SELECT c.webhook_id, c.host, c.claim, c.failures, t.callback_url, a.webhook_secret,
@@ -36,13 +41,16 @@ FROM hasty CROSS JOIN claimed c JOIN tasks t ON t.id = c.task_id JOIN accounts a
 WITH hasty AS MATERIALIZED (
   SELECT set_config('synchronous_commit', 'off', true)
 ), held AS MATERIALIZED (
-  SELECT c.task_id, n.seconds FROM callbacks c JOIN unnest($1::text[], $2::float8[]) AS n(task_id, seconds) USING (task_id)
-  WHERE c.state = 'pending' AND c.next_attempt_at <= clock_timestamp()
-  ORDER BY c.task_id FOR NO KEY UPDATE OF c SKIP LOCKED
+  SELECT c.task_id, n.seconds
+  FROM (SELECT * FROM unnest($1::text[], $2::float8[]) AS n(task_id, seconds) ORDER BY task_id) n CROSS JOIN LATERAL (
+    SELECT task_id FROM callbacks
+    WHERE task_id = n.task_id AND state || '' = 'pending' AND next_attempt_at <= clock_timestamp()
+    FOR NO KEY UPDATE SKIP LOCKED
+  ) c
 )
 UPDATE callbacks c SET slow = true, postponed = postponed + 1,
   next_attempt_at = clock_timestamp() + make_interval(secs => held.seconds * least(32, 2 ^ least(postponed, 5)))
-FROM held, hasty WHERE c.task_id = held.task_id;
+FROM held, hasty WHERE c.task_id = ANY($1::text[]) AND c.task_id = held.task_id;
 
 -- name: record
 -- What became of attempts: each is listed, and moves its callback on unless that was claimed or queued anew meanwhile.
@@ -54,8 +62,10 @@ WITH n AS MATERIALIZED (
   INSERT INTO callback_attempts (task_id, started_at, milliseconds, status, error, answer)
   SELECT task_id, to_timestamp(started_ms / 1000.0), milliseconds, status, error, answer FROM n
 ), held AS MATERIALIZED (
-  SELECT c.task_id, n.state, n.wait_seconds FROM callbacks c JOIN n USING (task_id)
-  WHERE c.claim = n.claim AND c.state = 'pending' ORDER BY c.task_id FOR NO KEY UPDATE OF c
+  SELECT c.task_id, n.state, n.wait_seconds FROM (SELECT * FROM n ORDER BY task_id) n CROSS JOIN LATERAL (
+    SELECT task_id FROM callbacks WHERE task_id = n.task_id AND claim = n.claim AND state || '' = 'pending'
+    FOR NO KEY UPDATE
+  ) c
 )
 UPDATE callbacks c SET
   state = held.state,
@@ -64,14 +74,14 @@ UPDATE callbacks c SET
   failures = CASE WHEN held.state = 'delivered' THEN failures ELSE failures + 1 END,
   next_attempt_at = clock_timestamp() + make_interval(secs => held.wait_seconds),
   ended_at = CASE WHEN held.state = 'pending' THEN NULL ELSE clock_timestamp() END
-FROM held WHERE c.task_id = held.task_id;
+FROM held WHERE c.task_id = ANY($1::text[]) AND c.task_id = held.task_id;
 
 -- name: redeliver
 -- Queue an ended task's callback once more, whatever became of it; the same webhook id. No row: nothing to deliver.
 WITH queued AS (
   INSERT INTO callbacks AS c (task_id, account_id, host)
   SELECT id, account_id, coalesce(lower(substring(callback_url FROM '^[^:]+://([^/?#]+)')), '') FROM tasks
-  WHERE id = $1 AND account_id = $2 AND finished_at IS NOT NULL AND callback_url IS NOT NULL
+  WHERE id = $1 AND account_id + 0 = $2 AND finished_at IS NOT NULL AND callback_url IS NOT NULL
   ON CONFLICT (task_id) DO UPDATE SET state = 'pending', ended_at = NULL, slow = false, failures = 0, postponed = 0,
     claim = c.claim + 1, next_attempt_at = clock_timestamp()
   RETURNING task_id

@@ -23,14 +23,18 @@ FROM keys JOIN locked ON locked.id = keys.account_id;
 -- name: known_requests
 -- What these idempotency keys were used for within their 24 hours. Asked under the accounts' locks.
 SELECT i.account_id, i.key, i.task_id, i.param
-FROM idempotency_keys i JOIN unnest($1::bigint[], $2::text[]) AS n(account_id, key) USING (account_id, key)
-WHERE i.created_at > now() - interval '24 hours';
+FROM unnest($1::bigint[], $2::text[]) AS n(account_id, key) CROSS JOIN LATERAL (
+  SELECT account_id, key, task_id, param FROM idempotency_keys
+  WHERE account_id = n.account_id AND key = n.key AND created_at > now() - interval '24 hours' OFFSET 0
+) i;
 
 -- name: usable_files
 -- Which of these files a create may use: its account's own, and not expired. Those that expired while the create was
 -- under way are still there, because the sweeper leaves them for ten minutes.
-SELECT f.account_id, f.name FROM files f JOIN unnest($1::bigint[], $2::text[]) AS n(account_id, name) USING (account_id, name)
-WHERE f.expires_at > clock_timestamp() FOR KEY SHARE OF f;
+SELECT f.account_id, f.name FROM unnest($1::bigint[], $2::text[]) AS n(account_id, name) CROSS JOIN LATERAL (
+  SELECT account_id, name FROM files
+  WHERE name = n.name AND account_id + 0 = n.account_id AND expires_at > clock_timestamp() FOR KEY SHARE
+) f;
 
 -- name: insert_uses
 -- Have accepted tasks keep their files.

@@ -1,3 +1,7 @@
+-- A server keeps a statement's plan, perhaps from the hour when the tables were empty and every index looked as good as
+-- another. So these statements leave no choice: tasks that are known by id are looked up one by one (CROSS JOIN LATERAL),
+-- and what could tempt the planner to another index is written so that none fits it (`+ 0`, IS NOT DISTINCT FROM).
+
 -- name: claim
 -- Give up to $2 waiting tasks, in fair order, to the holder of the lease $1, and move the queue's virtual time along.
 -- $3: models that the holder cannot begin with now.
@@ -35,11 +39,14 @@ FROM tasks WHERE lease_token = $1 ORDER BY id;
 WITH hasty AS MATERIALIZED (
   SELECT set_config('synchronous_commit', 'off', true)
 ), held AS MATERIALIZED (
-  SELECT t.id FROM tasks t JOIN unnest($2::text[], $3::integer[]) AS n(id, attempt) USING (id)
-  WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state = 'queuing'
-  ORDER BY t.id FOR NO KEY UPDATE OF t
+  SELECT t.id FROM (SELECT * FROM unnest($2::text[], $3::integer[]) AS n(id, attempt) ORDER BY id) n
+  CROSS JOIN LATERAL (
+    SELECT id FROM tasks
+    WHERE id = n.id AND attempt = n.attempt AND lease_token IS NOT DISTINCT FROM $1 AND state = 'queuing'
+    FOR NO KEY UPDATE
+  ) t
 )
-UPDATE tasks SET state = 'generating' FROM held, hasty WHERE tasks.id = held.id;
+UPDATE tasks SET state = 'generating' FROM held, hasty WHERE tasks.id = ANY($2::text[]) AND tasks.id = held.id;
 
 -- name: finish
 -- End tasks, fenced by lease token and attempt: state, settlement or release, totals, counters, the usage of the hour and
@@ -53,6 +60,7 @@ WITH wanted AS MATERIALIZED (
                        $8::integer[], $9::text[], $10::text[], $11::text[], $13::text[], $16::text[], $17::bigint[])
     AS n(id, account_id, lease_token, attempt, state, result_blob, width, height, fail_code, fail_msg, fail_msg_zh,
          note, usage, cost_micros)
+  ORDER BY id
 ), locked AS MATERIALIZED (
   SELECT id FROM accounts WHERE id IN (SELECT account_id FROM wanted) ORDER BY id FOR NO KEY UPDATE
 ), alive AS MATERIALIZED (
@@ -60,18 +68,18 @@ WITH wanted AS MATERIALIZED (
   WHERE token IN (SELECT lease_token FROM wanted) AND (NOT $12 OR expires_at > clock_timestamp())
   ORDER BY token FOR KEY SHARE
 ), held AS MATERIALIZED (
-  SELECT t.id, t.cancel_requested FROM tasks t JOIN wanted n USING (id)
-  WHERE t.attempt = n.attempt AND t.lease_token = n.lease_token AND t.state IN ('queuing', 'generating')
-    AND t.account_id = ANY(ARRAY(SELECT id FROM locked))
-    AND (NOT $12 OR t.lease_token = ANY(ARRAY(SELECT token FROM alive)))
-  ORDER BY t.id FOR NO KEY UPDATE OF t
-), outcomes AS MATERIALIZED (
-  SELECT n.id, n.width, n.height, n.note, n.result_blob, n.attempt, n.lease_token, n.usage, n.cost_micros,
-         CASE WHEN held.cancel_requested THEN 'fail' ELSE n.state END AS state,
-         CASE WHEN held.cancel_requested THEN 'canceled' ELSE n.fail_code END AS fail_code,
-         CASE WHEN held.cancel_requested THEN $14 ELSE n.fail_msg END AS fail_msg,
-         CASE WHEN held.cancel_requested THEN $15 ELSE n.fail_msg_zh END AS fail_msg_zh
-  FROM held JOIN wanted n USING (id)
+  SELECT n.id, n.attempt, n.lease_token, n.result_blob, n.width, n.height, n.note, n.usage, n.cost_micros,
+         CASE WHEN t.cancel_requested THEN 'fail' ELSE n.state END AS state,
+         CASE WHEN t.cancel_requested THEN 'canceled' ELSE n.fail_code END AS fail_code,
+         CASE WHEN t.cancel_requested THEN $14 ELSE n.fail_msg END AS fail_msg,
+         CASE WHEN t.cancel_requested THEN $15 ELSE n.fail_msg_zh END AS fail_msg_zh
+  FROM wanted n CROSS JOIN LATERAL (
+    SELECT cancel_requested FROM tasks
+    WHERE id = n.id AND attempt = n.attempt AND lease_token IS NOT DISTINCT FROM n.lease_token
+      AND state IN ('queuing', 'generating') AND account_id + 0 = ANY(ARRAY(SELECT id FROM locked))
+    FOR NO KEY UPDATE
+  ) t
+  WHERE NOT $12 OR n.lease_token = ANY(ARRAY(SELECT token FROM alive))
 ), ended AS (
   UPDATE tasks t SET
     state = n.state,
@@ -83,8 +91,9 @@ WITH wanted AS MATERIALIZED (
     upstream_usage = coalesce(n.usage::jsonb, t.upstream_usage),
     upstream_cost_micros = CASE WHEN n.usage IS NULL THEN t.upstream_cost_micros ELSE n.cost_micros END,
     finished_at = greatest(clock_timestamp(), t.created_at)
-  FROM outcomes n
-  WHERE t.id = n.id AND t.attempt = n.attempt AND t.lease_token = n.lease_token
+  FROM held n
+  WHERE t.id = ANY($1::text[]) AND t.id = n.id AND t.attempt = n.attempt
+    AND t.lease_token IS NOT DISTINCT FROM n.lease_token
   RETURNING t.id, t.attempt, t.account_id, t.key_id, t.state, t.price, t.callback_url, t.model, t.finished_at,
             t.credits_charged, t.upstream_cost_micros,
             t.upstream_usage IS NOT NULL AND t.upstream_cost_micros IS NULL AS unpriced
@@ -127,7 +136,7 @@ SELECT id, attempt FROM ended LEFT JOIN told ON true;
 WITH locked AS MATERIALIZED (
   SELECT id FROM accounts WHERE id = $2 FOR NO KEY UPDATE
 ), target AS MATERIALIZED (
-  SELECT id, state FROM tasks WHERE id = $1 AND account_id = ANY(ARRAY(SELECT id FROM locked)) FOR NO KEY UPDATE
+  SELECT id, state FROM tasks WHERE id = $1 AND account_id + 0 = ANY(ARRAY(SELECT id FROM locked)) FOR NO KEY UPDATE
 ), requested AS (
   UPDATE tasks SET cancel_requested = true FROM target
   WHERE tasks.id = target.id AND target.state IN ('queuing', 'generating')
@@ -166,14 +175,18 @@ FROM target LEFT JOIN told ON true;
 -- The holder returns tasks unharmed: they wait again and no fault is counted. $4, $5: what they used upstream so far.
 WITH held AS MATERIALIZED (
   SELECT t.id, n.usage::jsonb AS usage, n.cost_micros
-  FROM tasks t JOIN unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
-    AS n(id, attempt, usage, cost_micros) USING (id)
-  WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state IN ('queuing', 'generating')
-  ORDER BY t.id FOR NO KEY UPDATE OF t
+  FROM (SELECT * FROM unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
+          AS n(id, attempt, usage, cost_micros) ORDER BY id) n
+  CROSS JOIN LATERAL (
+    SELECT id FROM tasks
+    WHERE id = n.id AND attempt = n.attempt AND lease_token IS NOT DISTINCT FROM $1
+      AND state IN ('queuing', 'generating')
+    FOR NO KEY UPDATE
+  ) t
 ), returned AS (
   UPDATE tasks SET state = 'waiting', lease_token = NULL,
                    upstream_usage = held.usage, upstream_cost_micros = held.cost_micros
-  FROM held WHERE tasks.id = held.id RETURNING tasks.id
+  FROM held WHERE tasks.id = ANY($2::text[]) AND tasks.id = held.id RETURNING tasks.id
 )
 SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS any_returned;
 
@@ -181,23 +194,28 @@ SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS
 -- The holder could not bring a task to an outcome: it waits again, one fault counted.
 WITH held AS MATERIALIZED (
   SELECT t.id, n.usage::jsonb AS usage, n.cost_micros
-  FROM tasks t JOIN unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
-    AS n(id, attempt, usage, cost_micros) USING (id)
-  WHERE t.lease_token = $1 AND t.attempt = n.attempt AND t.state IN ('queuing', 'generating')
-  ORDER BY t.id FOR NO KEY UPDATE OF t
+  FROM (SELECT * FROM unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
+          AS n(id, attempt, usage, cost_micros) ORDER BY id) n
+  CROSS JOIN LATERAL (
+    SELECT id FROM tasks
+    WHERE id = n.id AND attempt = n.attempt AND lease_token IS NOT DISTINCT FROM $1
+      AND state IN ('queuing', 'generating')
+    FOR NO KEY UPDATE
+  ) t
 ), returned AS (
   UPDATE tasks SET state = 'waiting', lease_token = NULL, faults = faults + 1,
                    upstream_usage = held.usage, upstream_cost_micros = held.cost_micros
-  FROM held WHERE tasks.id = held.id RETURNING tasks.id
+  FROM held WHERE tasks.id = ANY($2::text[]) AND tasks.id = held.id RETURNING tasks.id
 )
 SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS any_returned;
 
 -- name: requeue_lost
 -- Tasks whose lease ended and that may be tried again: back to waiting, one fault counted. At most $2 a call.
 WITH lost AS MATERIALIZED (
-  SELECT t.id FROM leases l JOIN tasks t ON t.lease_token = l.token
-  WHERE l.expires_at <= clock_timestamp() AND t.faults + 1 < $1
-  ORDER BY t.id LIMIT $2 FOR NO KEY UPDATE OF t SKIP LOCKED
+  SELECT t.id FROM leases l CROSS JOIN LATERAL (
+    SELECT id FROM tasks WHERE lease_token = l.token AND faults + 1 < $1 FOR NO KEY UPDATE SKIP LOCKED
+  ) t
+  WHERE l.expires_at <= clock_timestamp() LIMIT $2
 ), requeued AS (
   UPDATE tasks SET state = 'waiting', lease_token = NULL, faults = faults + 1 FROM lost WHERE tasks.id = lost.id
   RETURNING tasks.id
@@ -206,8 +224,10 @@ SELECT count(*) AS tasks, CASE WHEN count(*) > 0 THEN pg_notify('cavendish_waiti
 
 -- name: exhausted
 -- Tasks whose lease ended on their last attempt: to be failed, fenced by the token they still carry.
-SELECT t.id, t.account_id, t.lease_token, t.attempt FROM leases l JOIN tasks t ON t.lease_token = l.token
-WHERE l.expires_at <= clock_timestamp() AND t.faults + 1 >= $1 ORDER BY t.id LIMIT $2;
+SELECT t.id, t.account_id, t.lease_token, t.attempt FROM leases l CROSS JOIN LATERAL (
+  SELECT id, account_id, lease_token, attempt FROM tasks WHERE lease_token = l.token AND faults + 1 >= $1 OFFSET 0
+) t
+WHERE l.expires_at <= clock_timestamp() LIMIT $2;
 
 -- name: begin_lease
 INSERT INTO leases (token, worker, expires_at)
