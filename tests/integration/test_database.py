@@ -207,9 +207,9 @@ async def three_tasks(database: Database) -> tuple[TaskId, TaskId, TaskId]:
 
 
 CHECKS = {
-    "a negative balance": ("UPDATE accounts SET available = -1, held = 101", "accounts_available_check"),
-    "a negative hold": ("UPDATE accounts SET held = -1, available = 101", "accounts_held_check"),
-    "a negative charge": ("UPDATE accounts SET charged = -1, available = available + 1", "accounts_charged_check"),
+    "a negative balance": ("UPDATE accounts SET available = -1, held = 101", "no_credits_below_zero"),
+    "a negative hold": ("UPDATE accounts SET held = -1, available = 101", "no_credits_below_zero"),
+    "a negative charge": ("UPDATE accounts SET charged = -1, available = available + 1", "no_credits_below_zero"),
     "credits from nowhere": ("UPDATE accounts SET available = available + 1", "credits_add_up"),
     "credits that vanish": ("UPDATE accounts SET held = held - 3", "credits_add_up"),
     "a success without a picture": (
@@ -230,19 +230,43 @@ CHECKS = {
     ),
     "an end without a time": (
         "UPDATE tasks SET state = 'fail', lease_token = NULL, fail_code = 'internal', fail_msg = 'x' WHERE id = $1",
-        "a_finished_task_has_a_time",
+        "a_held_task_has_a_lease_and_a_finished_one_a_time",
     ),
-    "a lease on a waiting task": ("UPDATE tasks SET state = 'waiting' WHERE id = $1", "a_held_task_has_a_lease"),
-    "a held task without a lease": ("UPDATE tasks SET lease_token = NULL WHERE id = $1", "a_held_task_has_a_lease"),
+    "a lease on a waiting task": (
+        "UPDATE tasks SET state = 'waiting' WHERE id = $1",
+        "a_held_task_has_a_lease_and_a_finished_one_a_time",
+    ),
+    "a held task without a lease": (
+        "UPDATE tasks SET lease_token = NULL WHERE id = $1",
+        "a_held_task_has_a_lease_and_a_finished_one_a_time",
+    ),
     "a state that does not exist": (
         "UPDATE tasks SET state = 'paused', lease_token = NULL WHERE id = $1",
-        "tasks_state_check",
+        "a_held_task_has_a_lease_and_a_finished_one_a_time",
     ),
     "a failure word that does not exist": (
         "UPDATE tasks SET fail_code = 'bad_luck' WHERE id = $1",
-        "tasks_fail_code_check",
+        "fail_code_known",
     ),
-    "a negative counter": ("UPDATE api_keys SET in_flight = -1", "api_keys_in_flight_check"),
+    "a negative counter": ("UPDATE api_keys SET in_flight = -1", "no_counter_below_zero"),
+    "a key that may do nothing": ("UPDATE api_keys SET creates_per_minute = 0", "a_key_may_do_something"),
+    "a lease on a finished task": (
+        "UPDATE tasks SET finished_at = now() WHERE id = $1",
+        "a_held_task_has_a_lease_and_a_finished_one_a_time",
+    ),
+    "a picture of a task that is not finished": (
+        "UPDATE tasks SET result_blobs = '{x}' WHERE id = $1",
+        "a_success_has_images_and_is_charged",
+    ),
+    "more successes than tasks": ("UPDATE usage_hours SET successes = tasks + 1", "no_more_of_some_than_of_all"),
+    "usage below zero": ("UPDATE usage_hours SET credits = -1", "no_more_of_some_than_of_all"),
+    "an account without a name": ("UPDATE accounts SET name = ''", "account_name_length"),
+    "a secret that is none": ("UPDATE accounts SET webhook_secret = 'x'", "signing_secret_form"),
+    "a callback address without end": (
+        "UPDATE tasks SET callback_url = repeat('x', 2049) WHERE id = $1",
+        "callback_address_length",
+    ),
+    "a failure told at length": ("UPDATE tasks SET fail_msg_zh = repeat('x', 2001) WHERE id = $1", "message_length"),
     "an entry of an unknown kind": (
         "INSERT INTO credit_entries (account_id, kind, amount, task_id) SELECT id, 'gift', 1, 'x' FROM accounts",
         "credit_entries_kind_check",
