@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -157,6 +158,54 @@ async def test_a_statement_whose_caller_gave_up_leaves_a_connection_that_works(d
             row = await database.fetchrow("SELECT count(*) AS accounts FROM accounts")
             assert row is not None
             assert row["accounts"] == 0
+
+
+async def own_pid(database: Database) -> int:
+    row = await database.fetchrow("SELECT pg_backend_pid() AS pid")
+    assert row is not None
+    return int(row["pid"])
+
+
+async def test_one_statement_after_the_other_goes_over_the_same_connection(database: Database) -> None:
+    assert len({await own_pid(database) for _ in range(5)}) == 1
+
+
+async def test_statements_at_the_same_time_never_share_a_connection(database: Database) -> None:
+    rows = await asyncio.gather(
+        *(database.fetch("SELECT pg_backend_pid() AS pid, pg_sleep(0.2)") for _ in range(3)),
+        *(database.fetchrow("SELECT pg_backend_pid() AS pid, pg_sleep(0.2)") for _ in range(2)),
+    )
+    pids = [row["pid"] if isinstance(row, asyncpg.Record) else row[0]["pid"] for row in rows if row is not None]
+    assert len(set(pids)) == 5
+
+
+async def test_whoever_waits_for_a_connection_gets_the_next_that_is_free(dsn: str) -> None:
+    async with Database.open(dsn, max_connections=1) as database:
+        for _ in range(3):
+            async with database.connection():
+                waiting = [asyncio.create_task(own_pid(database)) for _ in range(3)]
+                await asyncio.sleep(0.05)
+                assert not any(task.done() for task in waiting)
+            async with asyncio.timeout(5):
+                assert len(set(await asyncio.gather(*waiting))) == 1
+
+
+async def test_the_pool_closes_at_once_although_connections_are_kept_and_one_is_at_work(dsn: str) -> None:
+    async with Database.open(dsn, max_connections=3) as database:
+        await asyncio.gather(own_pid(database), own_pid(database))
+        at_work = asyncio.create_task(database.fetch("SELECT pg_sleep(0.3)"))
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 4, "it did not wait for something that never comes"
+    assert len(await at_work) == 1
+
+
+async def test_a_connection_that_was_idle_for_long_is_made_anew(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await own_pid(database)
+    monkeypatch.setattr("cavendish.store.database.KEPT_IDLE_SECONDS", -1.0)
+    assert await own_pid(database) != before
 
 
 async def test_the_pool_heals_after_all_its_connections_were_ended(database: Database, dsn: str) -> None:

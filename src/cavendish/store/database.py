@@ -1,6 +1,7 @@
 """The pool of PostgreSQL connections, transactions over it, and the one place where driver errors become ours."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
@@ -12,9 +13,14 @@ from asyncpg.pool import PoolConnectionProxy
 from cavendish.domain.errors import Misconfigured, StoreUnavailable
 from cavendish.domain.text import Text
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+_Pooled: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | _Pooled"
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+KEPT_CONNECTIONS = 4
+"""Taking a connection from the pool and giving it back costs as much as a statement, so these are not given back."""
+KEPT_IDLE_SECONDS = 240.0
+"""What was idle for longer may have been forgotten by something on the way to the server."""
 COMMAND_TIMEOUT_SECONDS = 30.0
 SESSION_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -68,11 +74,21 @@ async def _nothing_to_reset(_connection: object) -> None:
     """
 
 
+def _open(connection: _Pooled) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # it broke, and the pool has it back already
+        return False
+
+
 class Database:
     """A pool of connections to one PostgreSQL database."""
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", dsn: str) -> None:
         self._pool = pool
+        self._kept: list[tuple[_Pooled, float]] = []
+        self._most_kept = KEPT_CONNECTIONS
+        self._waiting = 0
         self.dsn = dsn
 
     @classmethod
@@ -115,11 +131,13 @@ class Database:
             raise StoreUnavailable(
                 Text(en=f"CAVENDISH_DATABASE_URL: {error.text.en}", zh=f"CAVENDISH_DATABASE_URL：{error.text.zh}")
             ) from error
+        database = cls(pool, dsn)
         try:
-            yield cls(pool, dsn)
+            yield database
         finally:
             try:
                 async with asyncio.timeout(5):
+                    await database._release_kept()
                     await pool.close()
             except TimeoutError:
                 pool.terminate()
@@ -128,8 +146,13 @@ class Database:
     async def connection(self, *, within_seconds: float = CONNECT_TIMEOUT_SECONDS) -> AsyncIterator[Connection]:
         """One connection, had within that time; each statement on it is a transaction of its own."""
         with translated():
-            async with self._pool.acquire(timeout=within_seconds) as connection:
+            connection = await self._take(within_seconds)
+            try:
                 yield connection
+            except BaseException:
+                await self._pool.release(connection)  # which sees to what is left of a statement, or of the connection
+                raise
+            await self._give_back(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -139,13 +162,29 @@ class Database:
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
         """Run one statement; all rows."""
-        async with self.connection() as connection:
-            return await connection.fetch(sql, *args)
+        # Not by `connection`: every task comes by here several times.
+        with translated():
+            connection = await self._take(CONNECT_TIMEOUT_SECONDS)
+            try:
+                found = await connection.fetch(sql, *args)
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+            await self._give_back(connection)
+            return found
 
     async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
         """Run one statement; the first row, if any."""
-        async with self.connection() as connection:
-            return await connection.fetchrow(sql, *args)
+        # Not by `connection`: every task comes by here several times.
+        with translated():
+            connection = await self._take(CONNECT_TIMEOUT_SECONDS)
+            try:
+                found = await connection.fetchrow(sql, *args)
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+            await self._give_back(connection)
+            return found
 
     async def fetchrow_within(self, seconds: float, sql: str, *args: object) -> asyncpg.Record | None:
         """Run one statement whose answer is worth nothing later; the first row, if any.
@@ -161,6 +200,31 @@ class Database:
             except TimeoutError:
                 connection.terminate()
                 raise
+
+    async def _take(self, within_seconds: float) -> "_Pooled":
+        while self._kept:
+            connection, since = self._kept.pop()
+            if time.monotonic() - since > KEPT_IDLE_SECONDS:
+                connection.terminate()
+            elif _open(connection):
+                return connection
+            await self._pool.release(connection)
+        self._waiting += 1
+        try:
+            return await self._pool.acquire(timeout=within_seconds)
+        finally:
+            self._waiting -= 1
+
+    async def _give_back(self, connection: "_Pooled") -> None:
+        if self._waiting or len(self._kept) >= self._most_kept:
+            await self._pool.release(connection)
+        else:
+            self._kept.append((connection, time.monotonic()))
+
+    async def _release_kept(self) -> None:
+        self._most_kept = 0
+        for connection, _ in self._kept:
+            await self._pool.release(connection)
 
     async def answers(self) -> bool:
         """Whether the database answers now."""
