@@ -56,8 +56,8 @@ class PgTaskOrders:
         self._sql = load_queries("submit")
         # Not a secret, only unlikely to meet another process's number in the same millisecond; the primary key decides.
         self._random = random.Random()  # noqa: S311
-        # Two at a time: while one batch waits for the disk, the next is received, checked and sent.
-        self._group: GroupCommit[NewTask, Accepted] = GroupCommit(self._create_batch, flushers=2)
+        # One at a time: a second batch would only wait in the database for the first one's account.
+        self._group: GroupCommit[NewTask, Accepted] = GroupCommit(self._create_batch)
 
     async def create(self, order: NewTask) -> Accepted:
         """Task, hold, idempotency key and enqueue, durable together.
