@@ -26,7 +26,7 @@ class PgTaskViews:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = load_queries("tasks")
-        self._group: GroupCommit[TaskId, TaskView | None] = GroupCommit(self._find_batch, flushers=2)
+        self._group: GroupCommit[TaskId, TaskView | None] = GroupCommit(self._find_batch)
 
     async def find(self, task_id: TaskId) -> TaskView | None:
         """The task, whoever's it is.
