@@ -208,6 +208,17 @@ async def test_a_connection_that_was_idle_for_long_is_made_anew(
     assert await own_pid(database) != before
 
 
+async def test_a_kept_connection_that_broke_long_ago_fails_nobody(
+    database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = await own_pid(database)
+    admin = await asyncpg.connect(dsn)
+    await admin.fetch("SELECT pg_terminate_backend($1, 5000)", pid)
+    await admin.close()
+    monkeypatch.setattr("cavendish.store.database.KEPT_IDLE_SECONDS", -1.0)
+    assert await own_pid(database) != pid
+
+
 async def test_the_pool_heals_after_all_its_connections_were_ended(database: Database, dsn: str) -> None:
     await asyncio.gather(*(database.fetch("SELECT pg_sleep(0.01)") for _ in range(8)))
     admin = await asyncpg.connect(dsn)

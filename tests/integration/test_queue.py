@@ -11,6 +11,7 @@ from cavendish.domain.orders import Caller, Work
 from cavendish.store.database import Database
 from cavendish.store.orders import PgTaskOrders
 from cavendish.store.queue import PgWorkQueue
+from tests.properties.bench import until
 from tests.properties.world import (
     PICTURE,
     REFUSED,
@@ -296,3 +297,28 @@ async def test_only_the_holder_gives_back(
     await queue.give_back(stranger, [work], "fault")
     await queue.give_back(work.lease_token, [], "fault")
     assert await everything(database) == before
+
+
+async def test_a_lease_that_ends_while_a_finish_waits_for_the_account_has_ended(
+    database: Database, queue: PgWorkQueue, orders: PgTaskOrders, caller: Caller
+) -> None:
+    await submit(orders, caller, [3])
+    token = await queue.begin_lease("worker", 2.0)
+    (work,) = await queue.claim(token, 1)
+    before = await balance(database, caller)
+    async with database.transaction() as somebody:
+        await somebody.execute("SELECT FROM accounts WHERE id = $1 FOR UPDATE", caller.account_id)
+        finishing = asyncio.create_task(queue.finish(ended(work, PICTURE)))
+
+        async def waits() -> bool:
+            return bool(await database.fetch("SELECT FROM pg_locks WHERE NOT granted"))
+
+        async def is_over() -> bool:
+            return not await queue.any_worker()
+
+        await until(waits)
+        assert not await is_over(), "it was alive when the finish began"
+        await until(is_over)
+    with pytest.raises(LeaseLost):
+        await finishing
+    assert await balance(database, caller) == before

@@ -152,6 +152,14 @@ def test_what_was_there_stays_when_its_replacement_cannot_be_written(
     assert [(path.name, path.read_bytes()) for path in (disk.root / "a").iterdir()] == [("first", b"old")]
 
 
+def test_a_replacement_whose_name_may_not_stay_takes_nothing_away(disk: Disk, folder: DurableFolder) -> None:
+    write(folder, f"{disk.root}/a/first", b"old")
+    disk.refused.add("a")
+    with pytest.raises(OSError, match="Input/output"):
+        write(folder, f"{disk.root}/a/first", b"new")
+    assert [(path.name, path.read_bytes()) for path in (disk.root / "a").iterdir()] == [("first", b"new")]
+
+
 def test_a_file_is_settled_under_its_name_from_another_folder(disk: Disk, folder: DurableFolder) -> None:
     (disk.root / "part").write_bytes(b"whole")
     folder.settle(f"{disk.root}/part", f"{disk.root}/a/name")

@@ -39,21 +39,23 @@ class DurableFolder:
             stay.
         """
         results: list[OSError | None] = [None] * len(files)
-        to_sync: dict[str, list[int]] = {}
+        to_sync: dict[str, list[tuple[int, bool]]] = {}
         for i, (path, data) in enumerate(files):
             try:
-                self._write(path, data)
+                is_new = self._write(path, data)
             except OSError as error:
                 results[i] = error
             else:
-                to_sync.setdefault(os.path.dirname(path), []).append(i)
+                to_sync.setdefault(os.path.dirname(path), []).append((i, is_new))
         for folder, written in to_sync.items():
             try:
                 self._sync(folder)
             except OSError as error:
-                for i in written:
+                for i, is_new in written:
                     results[i] = error
-                    _unlink(files[i][0])  # its name may not stay, and nobody will know of it
+                    if is_new:
+                        with contextlib.suppress(OSError):  # a disk that refuses this, too, must not fail the others
+                            _unlink(files[i][0])  # its name may not stay, and nobody will know of it
         return results
 
     def settle(self, temporary: str, path: str) -> None:
@@ -72,8 +74,8 @@ class DurableFolder:
             _unlink(path)  # nobody will know of it
             raise
 
-    def _write(self, path: str, data: bytes) -> None:
-        """Have the bytes on the disk; the name is not yet."""
+    def _write(self, path: str, data: bytes) -> bool:
+        """Have the bytes on the disk; the name is not yet. Whether it is a new one."""
         try:
             descriptor = os.open(path, _NEW | os.O_EXCL, 0o600)
         except FileNotFoundError:  # its folder is new, or was removed behind our back
@@ -82,12 +84,13 @@ class DurableFolder:
         except FileExistsError:
             folder, _, name = path.rpartition("/")
             self._replace(f"{folder}/.{name}.part", path, data)
-            return
+            return False
         try:
             _fill(descriptor, data)
         except OSError:
             _unlink(path)  # half of it is worth nothing and fills the disk
             raise
+        return True
 
     def _replace(self, temporary: str, path: str, data: bytes) -> None:
         try:

@@ -137,8 +137,10 @@ class Database:
         finally:
             try:
                 async with asyncio.timeout(5):
-                    await database._release_kept()
-                    await pool.close()
+                    try:
+                        await database._release_kept()
+                    finally:
+                        await pool.close()
             except TimeoutError:
                 pool.terminate()
 
@@ -204,10 +206,10 @@ class Database:
     async def _take(self, within_seconds: float) -> "_Pooled":
         while self._kept:
             connection, since = self._kept.pop()
-            if time.monotonic() - since > KEPT_IDLE_SECONDS:
+            if _open(connection):
+                if time.monotonic() - since <= KEPT_IDLE_SECONDS:
+                    return connection
                 connection.terminate()
-            elif _open(connection):
-                return connection
             await self._pool.release(connection)
         self._waiting += 1
         try:
@@ -223,7 +225,8 @@ class Database:
 
     async def _release_kept(self) -> None:
         self._most_kept = 0
-        for connection, _ in self._kept:
+        while self._kept:
+            connection, _ = self._kept.pop()
             await self._pool.release(connection)
 
     async def answers(self) -> bool:

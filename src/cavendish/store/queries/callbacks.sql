@@ -18,7 +18,8 @@ ORDER BY next_attempt_at LIMIT $2;
 WITH hasty AS MATERIALIZED (
   SELECT set_config('synchronous_commit', 'off', true)
 ), picked AS MATERIALIZED (
-  SELECT c.task_id FROM (SELECT unnest($1::text[]) AS task_id ORDER BY 1) n CROSS JOIN LATERAL (
+  SELECT c.task_id FROM (SELECT task_id FROM unnest($1::text[]) AS n(task_id) ORDER BY task_id COLLATE "C") n
+  CROSS JOIN LATERAL (
     SELECT task_id FROM callbacks
     WHERE task_id = n.task_id AND state || '' = 'pending' AND next_attempt_at <= clock_timestamp()
     FOR NO KEY UPDATE SKIP LOCKED
@@ -42,7 +43,8 @@ WITH hasty AS MATERIALIZED (
   SELECT set_config('synchronous_commit', 'off', true)
 ), held AS MATERIALIZED (
   SELECT c.task_id, n.seconds
-  FROM (SELECT * FROM unnest($1::text[], $2::float8[]) AS n(task_id, seconds) ORDER BY task_id) n CROSS JOIN LATERAL (
+  FROM (SELECT * FROM unnest($1::text[], $2::float8[]) AS n(task_id, seconds) ORDER BY task_id COLLATE "C") n
+  CROSS JOIN LATERAL (
     SELECT task_id FROM callbacks
     WHERE task_id = n.task_id AND state || '' = 'pending' AND next_attempt_at <= clock_timestamp()
     FOR NO KEY UPDATE SKIP LOCKED
@@ -62,7 +64,7 @@ WITH n AS MATERIALIZED (
   INSERT INTO callback_attempts (task_id, started_at, milliseconds, status, error, answer)
   SELECT task_id, to_timestamp(started_ms / 1000.0), milliseconds, status, error, answer FROM n
 ), held AS MATERIALIZED (
-  SELECT c.task_id, n.state, n.wait_seconds FROM (SELECT * FROM n ORDER BY task_id) n CROSS JOIN LATERAL (
+  SELECT c.task_id, n.state, n.wait_seconds FROM (SELECT * FROM n ORDER BY task_id COLLATE "C") n CROSS JOIN LATERAL (
     SELECT task_id FROM callbacks WHERE task_id = n.task_id AND claim = n.claim AND state || '' = 'pending'
     FOR NO KEY UPDATE
   ) c

@@ -1,5 +1,5 @@
 -- name: accept
--- Write a batch of creates when all of it fits, in one round trip: see migrations/0005_accept_tasks.sql.
+-- Write a batch of creates when all of it fits, in one round trip: see migrations/0008_rules_of_columns.sql.
 SELECT accept_tasks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) AS accepted;
 
 -- name: lock_keys

@@ -39,7 +39,7 @@ FROM tasks WHERE lease_token = $1 ORDER BY id;
 WITH hasty AS MATERIALIZED (
   SELECT set_config('synchronous_commit', 'off', true)
 ), held AS MATERIALIZED (
-  SELECT t.id FROM (SELECT * FROM unnest($2::text[], $3::integer[]) AS n(id, attempt) ORDER BY id) n
+  SELECT t.id FROM (SELECT * FROM unnest($2::text[], $3::integer[]) AS n(id, attempt) ORDER BY id COLLATE "C") n
   CROSS JOIN LATERAL (
     SELECT id FROM tasks
     WHERE id = n.id AND attempt = n.attempt AND lease_token IS NOT DISTINCT FROM $1 AND state = 'queuing'
@@ -60,12 +60,13 @@ WITH wanted AS MATERIALIZED (
                        $8::integer[], $9::text[], $10::text[], $11::text[], $13::text[], $16::text[], $17::bigint[])
     AS n(id, account_id, lease_token, attempt, state, result_blob, width, height, fail_code, fail_msg, fail_msg_zh,
          note, usage, cost_micros)
-  ORDER BY id
+  ORDER BY id COLLATE "C"
 ), locked AS MATERIALIZED (
   SELECT id FROM accounts WHERE id IN (SELECT account_id FROM wanted) ORDER BY id FOR NO KEY UPDATE
 ), alive AS MATERIALIZED (
   SELECT token FROM leases
   WHERE token IN (SELECT lease_token FROM wanted) AND (NOT $12 OR expires_at > clock_timestamp())
+    AND (SELECT count(*) FROM locked) > 0  -- accounts first: after the wait for them a lease may be over
   ORDER BY token FOR KEY SHARE
 ), held AS MATERIALIZED (
   SELECT n.id, n.attempt, n.lease_token, n.result_blob, n.width, n.height, n.note, n.usage, n.cost_micros,
@@ -176,7 +177,7 @@ FROM target LEFT JOIN told ON true;
 WITH held AS MATERIALIZED (
   SELECT t.id, n.usage::jsonb AS usage, n.cost_micros
   FROM (SELECT * FROM unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
-          AS n(id, attempt, usage, cost_micros) ORDER BY id) n
+          AS n(id, attempt, usage, cost_micros) ORDER BY id COLLATE "C") n
   CROSS JOIN LATERAL (
     SELECT id FROM tasks
     WHERE id = n.id AND attempt = n.attempt AND lease_token IS NOT DISTINCT FROM $1
@@ -195,7 +196,7 @@ SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS
 WITH held AS MATERIALIZED (
   SELECT t.id, n.usage::jsonb AS usage, n.cost_micros
   FROM (SELECT * FROM unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
-          AS n(id, attempt, usage, cost_micros) ORDER BY id) n
+          AS n(id, attempt, usage, cost_micros) ORDER BY id COLLATE "C") n
   CROSS JOIN LATERAL (
     SELECT id FROM tasks
     WHERE id = n.id AND attempt = n.attempt AND lease_token IS NOT DISTINCT FROM $1
