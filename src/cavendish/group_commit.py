@@ -9,11 +9,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from cavendish.domain.errors import BlobsUnavailable, StoreUnavailable
+from cavendish.domain.errors import StoreUnavailable, Unavailable
 from cavendish.domain.text import Text
 
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+
+def _overloaded(waiting: int) -> StoreUnavailable:
+    return StoreUnavailable(
+        Text(
+            en=f"{waiting} writes wait for the database already; it is too slow for this load",
+            zh=f"已有 {waiting} 个写入在等待数据库；数据库跟不上当前负载",
+        )
+    )
 
 
 class GroupCommit(Generic[Q, R]):
@@ -25,7 +34,7 @@ class GroupCommit(Generic[Q, R]):
         max_batch: the most that one flush takes.
         max_waiting: the most that may wait; beyond that a call fails at once rather than grow memory.
         flushers: how many flushes may run at the same time.
-        overload: the error for a call beyond `max_waiting`.
+        overload: makes the error for a call beyond `max_waiting`, which it is told.
     """
 
     def __init__(
@@ -35,7 +44,7 @@ class GroupCommit(Generic[Q, R]):
         max_batch: int = 500,
         max_waiting: int = 20_000,
         flushers: int = 1,
-        overload: type[StoreUnavailable] | type[BlobsUnavailable] = StoreUnavailable,
+        overload: Callable[[int], Unavailable] = _overloaded,
     ) -> None:
         self._flush = flush
         self._max_batch = max_batch
@@ -53,13 +62,7 @@ class GroupCommit(Generic[Q, R]):
             StoreUnavailable (or what `overload` says): too much is waiting already.
         """
         if len(self._waiting) >= self._max_waiting:
-            what = ("storage", "存储") if self._overload is BlobsUnavailable else ("database", "数据库")
-            raise self._overload(
-                Text(
-                    en=f"{self._max_waiting} writes wait for the {what[0]} already; it is too slow for this load",
-                    zh=f"已有 {self._max_waiting} 个写入在等待{what[1]}；{what[1]}跟不上当前负载",
-                )
-            )
+            raise self._overload(self._max_waiting)
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running < self._flushers:

@@ -28,7 +28,7 @@ MOMENTS: tuple[tuple[str, How], ...] = (
     ("mark_generating", "after it is done"),
     ("claim", "before it arrives"),
     ("claim", "after it is done"),
-    ("give_back_after_fault", "after it is done"),
+    ("give_back", "after it is done"),
 )
 
 
@@ -40,7 +40,7 @@ async def test_a_worker_whose_connection_is_cut_at_any_statement_ends_each_task_
         async with load_on(cluster.urls, await cluster.keys()) as load:
             for statement, how in MOMENTS * rounds:
                 fault = proxy.plan(TASKS[statement], how)
-                crash = statement == "give_back_after_fault"
+                crash = statement == "give_back"
                 ids = await load.create_many(10, CRASH if crash else SLOW)
                 await until(fault.struck.is_set, f"the worker sends no {statement}")
                 # The worker never died, so no attempt was lost: what can succeed succeeds.

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 
+from cavendish.blobs.objects import storage_overloaded
 from cavendish.domain.errors import BlobsUnavailable, StoreUnavailable
 from cavendish.group_commit import GroupCommit
 
@@ -161,7 +162,7 @@ async def test_more_than_the_bound_may_not_wait() -> None:
 async def test_the_bound_of_another_room_is_told_in_its_words() -> None:
     flushes = Flushes()
     flushes.open.clear()
-    group = GroupCommit(flushes, max_batch=1, max_waiting=1, overload=BlobsUnavailable)
+    group = GroupCommit(flushes, max_batch=1, max_waiting=1, overload=storage_overloaded)
     calls = [asyncio.create_task(group(1))]
     await turns()
     calls.append(asyncio.create_task(group(2)))

@@ -155,8 +155,10 @@ def _parents(folder: str, up_to: str) -> list[str]:
 
 def _fill(descriptor: int, data: bytes) -> None:
     """Write it all, and close."""
+    view = memoryview(data)
     try:
-        _write_all(descriptor, data)
+        while view:
+            view = view[os.write(descriptor, view) :]
     finally:
         os.close(descriptor)
 
@@ -164,12 +166,6 @@ def _fill(descriptor: int, data: bytes) -> None:
 def append(path: str, data: bytes) -> None:
     """Write at the end of a file, which is made when it is not there. Not durable yet. Raises OSError."""
     _fill(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600), data)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _unlink(path: str) -> None:

@@ -46,6 +46,26 @@ def _translated(name: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _writing(name: str) -> Iterator[None]:
+    """As `_translated`, but a folder that went away while we wrote is no missing object."""
+    with _translated(name):
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise OSError(f"the folder of {name} is gone") from error
+
+
+def storage_overloaded(waiting: int) -> BlobsUnavailable:
+    """The error for a write beyond so many that wait already."""
+    return BlobsUnavailable(
+        Text(
+            en=f"{waiting} writes wait for the storage already; it is too slow for this load",
+            zh=f"已有 {waiting} 个写入在等待存储；存储跟不上当前负载",
+        )
+    )
+
+
 class ObjectBlobs:
     """Implements `ports.Blobs` over obstore.
 
@@ -76,7 +96,7 @@ class ObjectBlobs:
         self._writers = ThreadPoolExecutor(WRITE_THREADS, thread_name_prefix="blobs")
         self._durable = DurableFolder(str(self._folder)) if self._folder is not None else None
         self._puts: GroupCommit[tuple[str, bytes], None] = GroupCommit(
-            self._write, max_batch=WRITE_BATCH, flushers=WRITE_THREADS, overload=BlobsUnavailable
+            self._write, max_batch=WRITE_BATCH, flushers=WRITE_THREADS, overload=storage_overloaded
         )
 
     async def put(self, name: str, data: bytes) -> None:
@@ -85,7 +105,7 @@ class ObjectBlobs:
         Raises:
             BlobsUnavailable: the storage is full, away, or refuses.
         """
-        with _translated(name):
+        with _writing(name):
             if self._durable is None:
                 await obstore.put_async(self._store, name, data)
             else:
@@ -169,9 +189,7 @@ class ObjectBlobs:
 
     async def _write(self, files: Sequence[tuple[str, bytes]]) -> Sequence[Exception | None]:
         assert self._durable is not None
-        results = await asyncio.get_running_loop().run_in_executor(self._writers, self._durable.write, files)
-        # The folder went away while we wrote: not for `get` to explain.
-        return [OSError("its folder is gone") if isinstance(r, FileNotFoundError) else r for r in results]
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self._durable.write, files)
 
     def _new_incoming(self) -> Path:
         if self._folder is None:
@@ -183,17 +201,13 @@ class ObjectBlobs:
         return folder / f"{secrets.token_hex(16)}.part"
 
     async def _keep(self, temporary: Path, name: str) -> None:
-        with _translated(name):
-            if self._durable is None:
+        if self._durable is None:
+            with _translated(name):
                 await obstore.put_async(self._store, name, temporary)
-                return
-            path = self._durable.path(name)
-
-            try:
-                settle = self._durable.settle
-                await asyncio.get_running_loop().run_in_executor(self._writers, settle, str(temporary), path)
-            except FileNotFoundError as error:
-                raise OSError(f"the folder of {name} is gone") from error
+            return
+        with _writing(name):
+            path, settle = self._durable.path(name), self._durable.settle
+            await asyncio.get_running_loop().run_in_executor(self._writers, settle, str(temporary), path)
 
     def _drop_abandoned(self) -> int:
         dropped = 0
@@ -242,11 +256,8 @@ class IncomingObject:
             BlobsUnavailable: the disk is full or away.
         """
         data, self._buffer = bytes(self._buffer), bytearray()
-        with _translated(self.path.name):
-            try:
-                await asyncio.get_running_loop().run_in_executor(self._writers, append, str(self.path), data)
-            except FileNotFoundError as error:
-                raise OSError(f"the folder of {self.path.name} is gone") from error
+        with _writing(self.path.name):
+            await asyncio.get_running_loop().run_in_executor(self._writers, append, str(self.path), data)
 
     async def keep(self, name: str) -> None:
         """Make it the object `name`, durably.

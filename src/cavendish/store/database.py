@@ -164,29 +164,13 @@ class Database:
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
         """Run one statement; all rows."""
-        # Not by `connection`: every task comes by here several times.
-        with translated():
-            connection = await self._take(CONNECT_TIMEOUT_SECONDS)
-            try:
-                found = await connection.fetch(sql, *args)
-            except BaseException:
-                await self._pool.release(connection)
-                raise
-            await self._give_back(connection)
-            return found
+        async with self.connection() as connection:
+            return await connection.fetch(sql, *args)
 
     async def fetchrow(self, sql: str, *args: object) -> asyncpg.Record | None:
         """Run one statement; the first row, if any."""
-        # Not by `connection`: every task comes by here several times.
-        with translated():
-            connection = await self._take(CONNECT_TIMEOUT_SECONDS)
-            try:
-                found = await connection.fetchrow(sql, *args)
-            except BaseException:
-                await self._pool.release(connection)
-                raise
-            await self._give_back(connection)
-            return found
+        async with self.connection() as connection:
+            return await connection.fetchrow(sql, *args)
 
     async def fetchrow_within(self, seconds: float, sql: str, *args: object) -> asyncpg.Record | None:
         """Run one statement whose answer is worth nothing later; the first row, if any.

@@ -93,10 +93,10 @@ class PgWorkQueue:
 
     async def give_back(self, token: str, works: Sequence[Work], reason: ReturnReason) -> None:
         """The tasks wait again, those that are still held under `token`."""
-        name = "give_back_after_fault" if reason == "fault" else "give_back"
         usages, costs = _spent_columns([work.spent for work in works])
         ids, attempts = [work.id for work in works], [work.attempt for work in works]
-        await self._database.fetch(self._sql[name], token, ids, attempts, usages, costs)
+        faults = 1 if reason == "fault" else 0
+        await self._database.fetch(self._sql["give_back"], token, ids, attempts, usages, costs, faults)
         self._moved(works)
 
     async def requeue_lost(self) -> int:

@@ -173,7 +173,8 @@ SELECT state, CASE WHEN state IN ('queuing', 'generating') THEN pg_notify('caven
 FROM target LEFT JOIN told ON true;
 
 -- name: give_back
--- The holder returns tasks unharmed: they wait again and no fault is counted. $4, $5: what they used upstream so far.
+-- The holder returns tasks: they wait again. $4, $5: what they used upstream so far; $6: the faults to count, 0 for tasks
+-- that are unharmed, 1 for those that could not be brought to an outcome.
 WITH held AS MATERIALIZED (
   SELECT t.id, n.usage::jsonb AS usage, n.cost_micros
   FROM (SELECT * FROM unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
@@ -185,26 +186,7 @@ WITH held AS MATERIALIZED (
     FOR NO KEY UPDATE
   ) t
 ), returned AS (
-  UPDATE tasks SET state = 'waiting', lease_token = NULL,
-                   upstream_usage = held.usage, upstream_cost_micros = held.cost_micros
-  FROM held WHERE tasks.id = ANY($2::text[]) AND tasks.id = held.id RETURNING tasks.id
-)
-SELECT pg_notify('cavendish_waiting', '') FROM (SELECT FROM returned LIMIT 1) AS any_returned;
-
--- name: give_back_after_fault
--- The holder could not bring a task to an outcome: it waits again, one fault counted.
-WITH held AS MATERIALIZED (
-  SELECT t.id, n.usage::jsonb AS usage, n.cost_micros
-  FROM (SELECT * FROM unnest($2::text[], $3::integer[], $4::text[], $5::bigint[])
-          AS n(id, attempt, usage, cost_micros) ORDER BY id COLLATE "C") n
-  CROSS JOIN LATERAL (
-    SELECT id FROM tasks
-    WHERE id = n.id AND attempt = n.attempt AND lease_token IS NOT DISTINCT FROM $1
-      AND state IN ('queuing', 'generating')
-    FOR NO KEY UPDATE
-  ) t
-), returned AS (
-  UPDATE tasks SET state = 'waiting', lease_token = NULL, faults = faults + 1,
+  UPDATE tasks SET state = 'waiting', lease_token = NULL, faults = faults + $6::integer,
                    upstream_usage = held.usage, upstream_cost_micros = held.cost_micros
   FROM held WHERE tasks.id = ANY($2::text[]) AND tasks.id = held.id RETURNING tasks.id
 )
@@ -254,7 +236,8 @@ WHERE token = $1 AND expires_at > clock_timestamp() AND NOT EXISTS (SELECT FROM 
 -- name: drop_ended_leases
 -- Remove leases that ended long ago and hold no task. Long ago, because a claim that saw the lease alive may be about to
 -- commit, and tasks whose lease is gone would never be found; no statement of ours lives for ten minutes.
-DELETE FROM leases l WHERE expires_at <= clock_timestamp() - interval '10 minutes' AND NOT EXISTS (SELECT FROM tasks WHERE lease_token = l.token);
+DELETE FROM leases l WHERE expires_at <= clock_timestamp() - interval '10 minutes'
+  AND NOT EXISTS (SELECT FROM tasks WHERE lease_token = l.token OFFSET 0);
 
 -- name: find
 -- Tasks by id, for the query endpoint; many waiting callers share one call.
